@@ -1,0 +1,5 @@
+//! Decides between agents.
+
+mod input;
+
+pub use input::{Command, Effects, Input};

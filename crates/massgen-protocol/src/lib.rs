@@ -1,0 +1,48 @@
+//! The words every part of MassGen shares.
+//!
+//! A **run** answers one [`Question`] with a roster of **agents**. Each agent
+//! works in **rounds**; a round ends in a submission, which is either a new
+//! **answer** or a **vote**. Every accepted answer opens a new [`Epoch`] and
+//! voids all votes. When all who can vote have voted, the winner presents.
+//! Everything that happens is an [`Event`]; what a user may ask of a running
+//! session is an [`Op`].
+//!
+//! This crate holds data only: no behaviour beyond parsing and printing, no
+//! clock, no files, no network.
+
+mod answer;
+mod brief;
+mod event;
+mod id;
+mod kept;
+mod model;
+mod op;
+mod spec;
+mod tool;
+mod version;
+
+pub use answer::{
+    Ballot, Basis, FailReason, Outcome, Rejection, Reply, Review, RoundEnd, Submission,
+};
+pub use brief::{Brief, Enforcement, Item, Update, WrapUpReason};
+pub use event::{
+    AgentCard, CloseReason, Deadline, Event, EventBody, RefusalReason, RetireReason, RoundKind,
+    TextChannel,
+};
+pub use id::{
+    AgentId, AgentIndex, Alias, AnswerId, AttemptIndex, CallId, Epoch, Millis, ParseIdError,
+    RoundId, RunId, SnapshotId, ToolCallId,
+};
+pub use kept::{Kept, PayloadHash};
+pub use model::{
+    Arguments, AssistantTurn, CallFailure, FailureKind, FinishReason, Message, ModelCall,
+    ModelEvent, Part, Role, ToolCall, ToolResult, Usage,
+};
+pub use op::Op;
+pub use spec::{
+    AgentSpec, AnswerNovelty, ApiKey, BackendSpec, Budget, CallTimeouts, Deadlines,
+    FinalPresentation, OnNewAnswer, Policy, Prices, Question, RunSpec, Secret, SelfVote, Spend,
+    TieBreak, VotingSensitivity,
+};
+pub use tool::{ToolEffect, ToolName, ToolSpec};
+pub use version::{EVENTS_VERSION, FormatVersion, MANIFEST_VERSION};
