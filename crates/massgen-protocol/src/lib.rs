@@ -11,6 +11,7 @@
 //! clock, no files, no network.
 
 mod answer;
+mod backends;
 mod brief;
 mod event;
 mod id;
@@ -23,6 +24,10 @@ mod version;
 
 pub use answer::{
     Ballot, Basis, FailReason, Outcome, Rejection, Reply, Review, RoundEnd, Submission,
+};
+pub use backends::{
+    BackendType, Status, WireFormat, backend_type, backend_type_of_url, backend_types,
+    infer_backend_type,
 };
 pub use brief::{Brief, Enforcement, Item, Update, WrapUpReason};
 pub use event::{
