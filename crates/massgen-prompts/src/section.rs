@@ -1,0 +1,42 @@
+//! The XML-like tags around what is said.
+
+/// Names of our tags; `agent1`, `agent2`, … come on top.
+pub(crate) const SECTIONS: &[&str] = &[
+    "identity",
+    "team",
+    "work",
+    "decide",
+    "question",
+    "previous_attempt",
+    "current_answers",
+    "final_answer",
+    "objection",
+    "instructions",
+    "answer",
+    "reasons",
+    "reason",
+    "update",
+    "wrap_up",
+    "rule",
+    "present",
+    "review",
+];
+
+/// Returns whether `name`, in lower case, is one of our tags.
+pub(crate) fn is_section_name(name: &str) -> bool {
+    let digits = name.strip_prefix("agent");
+    SECTIONS.contains(&name)
+        || digits.is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Wraps `body` in a tag of ours.
+pub(crate) fn section(name: &str, body: &str) -> String {
+    debug_assert!(is_section_name(name), "`{name}` is not among the names we defuse");
+    format!("<{name}>\n{body}\n</{name}>")
+}
+
+/// Joins what is there by an empty line.
+pub(crate) fn join(sections: impl IntoIterator<Item = String>) -> String {
+    let present: Vec<String> = sections.into_iter().filter(|text| !text.is_empty()).collect();
+    present.join("\n\n")
+}

@@ -1,0 +1,72 @@
+//! The system prompt of a coordinating agent.
+
+use massgen_protocol::{Alias, AnswerNovelty, VotingSensitivity};
+
+use crate::section::{join, section};
+use crate::texts::{Prompts, TextName};
+
+/// All that a system prompt depends on. It stays the same for all rounds of an
+/// agent, so that the provider's prompt cache holds.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemFacts<'a> {
+    /// Not told by our own texts: an agent that knows its alias knows which answer is its own.
+    pub alias: Alias,
+    pub n_agents: u16,
+    /// The user's own words for this agent; they come first, as they are.
+    pub system_message: Option<&'a str>,
+    pub sensitivity: VotingSensitivity,
+    pub novelty: AnswerNovelty,
+    /// Whether there are other tools than those of the coordination.
+    pub has_tools: bool,
+}
+
+impl Prompts {
+    /// Returns the system prompt: who the agent is, how to work, how to decide.
+    pub fn system(&self, agent: &SystemFacts<'_>) -> String {
+        let (alias, n_agents) = (agent.alias.to_string(), agent.n_agents.to_string());
+        let values = [("alias", alias.as_str()), ("n_agents", n_agents.as_str())];
+        let text = |name| self.fill(name, &values);
+        let team = if agent.n_agents > 1 { TextName::SystemTeam } else { TextName::SystemAlone };
+        let tools = if agent.has_tools { text(TextName::SystemTools) } else { String::new() };
+        let identity = agent.system_message.map_or("", str::trim).to_owned();
+        join([
+            wrapped("identity", identity),
+            wrapped("team", text(team)),
+            wrapped("work", lines([text(TextName::SystemWork), tools])),
+            wrapped(
+                "decide",
+                lines([
+                    text(TextName::SystemDecide),
+                    self.text(sensitivity(agent.sensitivity)).to_owned(),
+                    self.text(novelty(agent.novelty)).to_owned(),
+                ]),
+            ),
+        ])
+    }
+}
+
+fn sensitivity(sensitivity: VotingSensitivity) -> TextName {
+    match sensitivity {
+        VotingSensitivity::Lenient => TextName::SensitivityLenient,
+        VotingSensitivity::Balanced => TextName::SensitivityBalanced,
+        VotingSensitivity::Strict => TextName::SensitivityStrict,
+    }
+}
+
+fn novelty(novelty: AnswerNovelty) -> TextName {
+    match novelty {
+        AnswerNovelty::Lenient => TextName::NoveltyLenient,
+        AnswerNovelty::Balanced => TextName::NoveltyBalanced,
+        AnswerNovelty::Strict => TextName::NoveltyStrict,
+    }
+}
+
+/// A section that the user emptied is left out with its tag.
+fn wrapped(name: &str, body: String) -> String {
+    if body.is_empty() { body } else { section(name, &body) }
+}
+
+fn lines(texts: impl IntoIterator<Item = String>) -> String {
+    let present: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+    present.join("\n")
+}
