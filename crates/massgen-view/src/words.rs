@@ -1,0 +1,269 @@
+//! Facts in words for people. Fragments without a full stop, names in full.
+
+use massgen_protocol::{
+    Basis, CallFailure, CloseReason, Deadline, Enforcement, FailReason, FailureKind, Outcome,
+    RefusalReason, Rejection, RetireReason, Review, RoundEnd, RoundKind, WrapUpReason,
+};
+
+use crate::Names;
+use crate::names::{alias, label};
+
+/// Returns the beginning of a text on one line.
+pub fn preview(text: &str, chars_max: usize) -> String {
+    let mut line = String::new();
+    let mut n_chars = 0;
+    // Word by word, so that a long text costs no more than its beginning.
+    for word in text.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+            n_chars += 1;
+        }
+        for char in word.chars() {
+            if n_chars >= chars_max {
+                line.truncate(line.trim_end().len());
+                line.push('…');
+                return line;
+            }
+            line.push(char);
+            n_chars += 1;
+        }
+    }
+    line
+}
+
+/// Returns a duration as people say it: `0.4 s`, `12.0 s`, `3 min 5 s`.
+pub fn duration(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    if seconds < 60 {
+        format!("{seconds}.{} s", ms % 1_000 / 100)
+    } else {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    }
+}
+
+/// Returns millionths of a dollar as dollars, cents where that says enough.
+pub fn money(micros: u64) -> String {
+    if micros.is_multiple_of(10_000) || micros >= 1_000_000 {
+        format!("${}.{:02}", micros / 1_000_000, micros % 1_000_000 / 10_000)
+    } else {
+        format!("${}.{:04}", micros / 1_000_000, micros % 1_000_000 / 100)
+    }
+}
+
+pub fn rejection(rejection: &Rejection, names: &Names) -> String {
+    match rejection {
+        Rejection::Stale { seen, current } => {
+            format!("had seen {} of {}, and gets the update", counted(seen.0, "answer"), current.0)
+        }
+        Rejection::NoAnswers => "there is nothing to vote for yet".to_owned(),
+        Rejection::UnknownChoice { choice, valid } => {
+            let valid: Vec<String> = valid.iter().map(|&agent| alias(agent)).collect();
+            format!("`{}` is not one of {}", preview(choice, 40), valid.join(", "))
+        }
+        Rejection::SelfVote => "an agent may not vote for itself".to_owned(),
+        Rejection::NoReason => "a vote needs a reason".to_owned(),
+        Rejection::Empty => "the answer is empty".to_owned(),
+        Rejection::Duplicate { of } => format!("it equals {}", names.answer(*of)),
+        Rejection::TooSimilar { to, percent, allowed } => {
+            format!("{percent} % of it is {}, {allowed} % is allowed", names.answer(*to))
+        }
+        Rejection::AnswerLimit { used, allowed } => {
+            format!("{used} of {allowed} answers of this agent are used")
+        }
+        Rejection::TotalAnswerLimit { used, allowed } => {
+            format!("{used} of {allowed} answers of the team are used")
+        }
+        Rejection::VoteOnly => "only votes are taken now".to_owned(),
+        Rejection::SnapshotFailed => "its workspace could not be copied".to_owned(),
+    }
+}
+
+pub fn enforcement(enforcement: &Enforcement) -> String {
+    match enforcement {
+        Enforcement::NoChoice => "it neither answered nor voted".to_owned(),
+        Enforcement::BothChoices => "it answered and voted at once".to_owned(),
+        Enforcement::ManyChoices { n } => format!("it made {n} choices at once"),
+        Enforcement::BadArguments { tool, problem } => {
+            format!("the arguments of `{tool}` cannot be read: {}", preview(problem, 120))
+        }
+        Enforcement::CutOff => "its reply was cut off".to_owned(),
+        Enforcement::UnknownTool { name } => format!("there is no tool `{}`", preview(name, 40)),
+    }
+}
+
+pub fn failure(failure: &CallFailure) -> String {
+    let kind = failure_kind(failure.kind);
+    let status = failure.status.map(|status| format!(" ({status})")).unwrap_or_default();
+    let message = preview(&failure.message, 200);
+    if message.is_empty() {
+        format!("{kind}{status}")
+    } else {
+        format!("{kind}{status}: {message}")
+    }
+}
+
+pub fn failure_kind(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::RateLimited => "rate limited",
+        FailureKind::Quota => "out of credit",
+        FailureKind::Overloaded => "overloaded",
+        FailureKind::ContextTooLong => "context too long",
+        FailureKind::BadRequest => "request refused",
+        FailureKind::Auth => "key refused",
+        FailureKind::Unavailable => "not available",
+        FailureKind::Tls => "certificate or protocol refused",
+        FailureKind::Truncated => "stream cut off",
+        FailureKind::Garbled => "not understood",
+        FailureKind::TimedOut => "timed out",
+        FailureKind::CircuitOpen => "given up after too many failures",
+    }
+}
+
+pub fn retired(reason: &RetireReason) -> String {
+    match reason {
+        RetireReason::CallsFailed { failures, last } => {
+            format!("{} failed, the last one: {}", counted(*failures, "call"), failure(last))
+        }
+        RetireReason::NoChoice { rounds } => {
+            format!("no valid choice in {}", counted(*rounds, "round"))
+        }
+        RetireReason::TimedOut { rounds } => {
+            format!("{} ran out of time", counted(*rounds, "round"))
+        }
+        RetireReason::SnapshotsFailed { failures } => {
+            format!("{} of its workspace failed", counted_as(*failures, "copy", "copies"))
+        }
+        RetireReason::Panicked { message } => {
+            format!("a fault of ours: {}", preview(message, 200))
+        }
+        RetireReason::Budget => "the budget allows no further call".to_owned(),
+    }
+}
+
+pub fn round_end(end: &RoundEnd) -> String {
+    match end {
+        RoundEnd::Exhausted { violations } => {
+            format!("no valid choice after {}", counted(*violations, "reminder"))
+        }
+        RoundEnd::TooManyTurns { turns } => {
+            format!("no choice in {}", counted(*turns, "model call"))
+        }
+        RoundEnd::CallFailed { failure: cause } => failure(cause),
+        RoundEnd::Panicked { message } => format!("a fault of ours: {}", preview(message, 200)),
+    }
+}
+
+pub fn refusal(reason: RefusalReason) -> &'static str {
+    match reason {
+        RefusalReason::Calls => "all calls of the budget are used",
+        RefusalReason::Tokens => "the tokens left in the budget are too few",
+        RefusalReason::Money => "the money left in the budget is too little",
+        RefusalReason::Time => "the time in the budget is used up",
+    }
+}
+
+pub fn wrap_up(reason: WrapUpReason) -> &'static str {
+    match reason {
+        WrapUpReason::Deadline => "time is nearly over",
+        WrapUpReason::RoundDeadline => "the round's time is nearly over",
+        WrapUpReason::Budget => "the budget is nearly spent",
+    }
+}
+
+/// Returns what is over, or `None` for a deadline that only wakes an agent up.
+pub fn deadline(deadline: Deadline) -> Option<String> {
+    match deadline {
+        Deadline::WrapUp { .. } => Some("time is nearly over".to_owned()),
+        Deadline::Attempt { attempt } => Some(format!("the time of attempt {} is over", attempt.0)),
+        Deadline::Budget => Some("the time in the budget is used up".to_owned()),
+        Deadline::RoundSoft { round } => {
+            Some(format!("the time of round {} is nearly over", round.n))
+        }
+        Deadline::Round { round } => Some(format!("the time of round {} is over", round.n)),
+        Deadline::Backoff { .. } => None,
+    }
+}
+
+/// Returns why a round was closed, or `None` where that is how rounds end.
+pub fn closed(reason: CloseReason) -> Option<&'static str> {
+    match reason {
+        CloseReason::Submitted | CloseReason::Ended => None,
+        CloseReason::TimedOut => Some("round closed: its time is over"),
+        CloseReason::Decided => Some("round closed: the winner is known"),
+        CloseReason::Budget => Some("round closed: the budget is spent"),
+        CloseReason::Interrupted => Some("round closed: the user interrupted"),
+        CloseReason::Superseded => Some("round closed: there is a newer answer"),
+    }
+}
+
+pub fn round_kind(kind: RoundKind) -> &'static str {
+    match kind {
+        RoundKind::Coordinate => "coordination",
+        RoundKind::Present => "presentation",
+        RoundKind::Review => "review",
+    }
+}
+
+pub fn basis(basis: &Basis) -> String {
+    match basis {
+        Basis::Votes { votes, voters, tie } => {
+            format!("{votes} of {}{}", counted(*voters, "vote"), tied(*tie))
+        }
+        Basis::SoleAgent => "only agent".to_owned(),
+        Basis::NoVoters { votes, tie } => {
+            format!("nobody left to vote, {}{}", counted(*votes, "vote"), tied(*tie))
+        }
+        Basis::Deadline { votes, tie } => {
+            format!("time over, {}{}", counted(*votes, "vote"), tied(*tie))
+        }
+        Basis::Budget { votes, tie } => {
+            format!("budget spent, {}{}", counted(*votes, "vote"), tied(*tie))
+        }
+        Basis::Interrupted { votes, tie } => {
+            format!("interrupted, {}{}", counted(*votes, "vote"), tied(*tie))
+        }
+    }
+}
+
+pub fn outcome(outcome: &Outcome, names: &Names) -> String {
+    match outcome {
+        Outcome::Answered { winner, basis: why, presented } => {
+            let how = if *presented { "presented" } else { "taken as it is" };
+            format!("{} wins ({}), {how}", names.answer(*winner), basis(why))
+        }
+        Outcome::Failed { reason } => format!("no answer: {}", fail_reason(*reason)),
+    }
+}
+
+pub fn fail_reason(reason: FailReason) -> &'static str {
+    match reason {
+        FailReason::AllAgentsFailed => "all agents failed",
+        FailReason::Deadline => "time is over",
+        FailReason::Budget => "the budget is spent",
+        FailReason::Interrupted => "interrupted",
+    }
+}
+
+pub fn review(review: &Review) -> String {
+    match review {
+        Review::Submit => "the answer stands".to_owned(),
+        Review::Restart { reason, .. } => format!("another attempt: {}", preview(reason, 120)),
+    }
+}
+
+/// Returns the label of an answer as models and logs know it.
+pub fn answer_label(answer: massgen_protocol::AnswerId) -> String {
+    label(answer)
+}
+
+fn tied(tie: bool) -> &'static str {
+    if tie { ", tie broken" } else { "" }
+}
+
+fn counted(n: u32, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
+
+fn counted_as(n: u32, one: &str, many: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
