@@ -1,0 +1,130 @@
+//! The roster.
+
+use std::collections::BTreeMap;
+
+use massgen_protocol::{AgentId, AgentSpec, CallTimeouts};
+
+use crate::backend::backend;
+use crate::known::AGENT;
+use crate::node::{Kind, Node};
+use crate::problem::{Place, shown};
+use crate::reader::Reader;
+use crate::section::Section;
+use crate::sensitivity::sensitivity;
+
+/// Largest team. One process has been seen to run a thousand.
+pub(crate) const AGENTS_MAX: usize = 5_000;
+
+/// Longest name of an agent.
+const ID_CHARS_MAX: usize = 100;
+
+/// Reads `agents`, or `agent` for a team of one.
+pub(crate) fn agents(
+    reader: &mut Reader<'_>,
+    top: &mut Section<'_>,
+    timeouts: CallTimeouts,
+) -> Vec<AgentSpec> {
+    let (many, one) = (top.take("agents"), top.take("agent"));
+    let nodes: Vec<(&Node, String)> = match (&many, &one) {
+        (Some(many), Some(one)) => {
+            let (first, second) = if one.key_at < many.key_at { (one, many) } else { (many, one) };
+            let message = "both `agents` and `agent` are given".to_owned();
+            let hint = format!("move all into `agents`; see also line {}", first.key_at.line);
+            reader.error(second.key_at, &second.path, message, Some(hint));
+            Vec::new()
+        }
+        (Some(field), None) => match &field.node.kind {
+            Kind::List(items) => {
+                let path = |n| format!("{}[{n}]", field.path);
+                items.iter().enumerate().map(|(n, item)| (item, path(n))).collect()
+            }
+            Kind::Scalar { .. } if field.node.is_null() => Vec::new(),
+            Kind::Scalar { .. } | Kind::Map(_) => {
+                reader.mismatch(field, "a list of agents");
+                return Vec::new();
+            }
+        },
+        (None, Some(field)) => vec![(field.node, field.path.clone())],
+        (None, None) => Vec::new(),
+    };
+    if nodes.is_empty() && many.is_some() != one.is_some() || (many.is_none() && one.is_none()) {
+        let at = many.or(one).map_or(top.at, |field| field.key_at);
+        let hint = "list at least one under `agents:`, each with a `backend`".to_owned();
+        reader.error(at, &top.path_of("agents"), "the team has no agents".to_owned(), Some(hint));
+    }
+    if let Some((node, path)) = nodes.get(AGENTS_MAX) {
+        let message = format!("{} agents, at most {AGENTS_MAX} are taken", nodes.len());
+        reader.error(node.at, path, message, None);
+        return Vec::new();
+    }
+    let mut ids: BTreeMap<String, Place> = BTreeMap::new();
+    let mut agents = Vec::new();
+    for (n, (node, path)) in nodes.into_iter().enumerate() {
+        agents.extend(agent(reader, node, path, n, timeouts, &mut ids));
+    }
+    agents
+}
+
+fn agent(
+    reader: &mut Reader<'_>,
+    node: &Node,
+    path: String,
+    n: usize,
+    timeouts: CallTimeouts,
+    ids: &mut BTreeMap<String, Place>,
+) -> Option<AgentSpec> {
+    let mut section = Section::open(reader, node, path, &AGENT)?;
+    let id = id(reader, &mut section, n, ids);
+    let system_message = reader.text(section.given("system_message"));
+    let system_message = system_message.filter(|text| !text.trim().is_empty());
+    let voting_sensitivity = sensitivity(reader, section.given("voting_sensitivity"));
+    let backend_field = section.take("backend");
+    let backend = match backend_field {
+        Some(field) if !field.node.is_null() => backend(reader, field.node, field.path, timeouts),
+        Some(_) | None => {
+            let at = backend_field.map_or(section.at, |field| field.key_at);
+            let message = "this agent has no `backend`".to_owned();
+            let hint = "add `backend:` with `type` and `model`".to_owned();
+            reader.error(at, &section.path_of("backend"), message, Some(hint));
+            None
+        }
+    };
+    section.finish(reader);
+    Some(AgentSpec { id: AgentId(id?), system_message, backend: backend?, voting_sensitivity })
+}
+
+fn id(
+    reader: &mut Reader<'_>,
+    section: &mut Section<'_>,
+    n: usize,
+    ids: &mut BTreeMap<String, Place>,
+) -> Option<String> {
+    let field = section.given("id");
+    let (at, path) = match &field {
+        Some(field) => (field.node.at, field.path.clone()),
+        None => (section.at, section.path_of("id")),
+    };
+    let is_given = field.is_some();
+    let id = if is_given { reader.text(field)? } else { format!("agent{}", n + 1) };
+    let id = id.trim().to_owned();
+    if id.is_empty() || id.chars().count() > ID_CHARS_MAX || id.contains(char::is_control) {
+        let message = format!(
+            "an `id` is one line of 1 to {ID_CHARS_MAX} characters, found `{}`",
+            shown(&id)
+        );
+        reader.error(at, &path, message, None);
+        return None;
+    }
+    if let Some(first) = ids.get(&id) {
+        let message = format!("two agents are called `{}`", shown(&id));
+        let hint = if first.line > 0 {
+            format!("the first is in line {}; every agent needs its own `id`", first.line)
+        } else {
+            "every agent needs its own `id`".to_owned()
+        };
+        reader.error(at, &path, message, Some(hint));
+        return None;
+    }
+    ids.insert(id.clone(), at);
+    Some(id)
+}

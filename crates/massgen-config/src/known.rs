@@ -1,0 +1,549 @@
+//! Every key by section: those that are read here, and those that MassGen knows
+//! and this version does nothing with. Data only, so that a key is found in one place.
+
+use crate::suggest::nearest;
+
+/// The keys of one section.
+#[derive(Debug)]
+pub(crate) struct SectionKeys {
+    /// Where it stands, for people.
+    pub name: &'static str,
+    /// Keys that have an effect.
+    pub read: &'static [&'static str],
+    /// Keys that MassGen knows and that have none here.
+    pub ignored: &'static [&'static str],
+}
+
+pub(crate) static TOP: SectionKeys = SectionKeys {
+    name: "the top level",
+    read: &["agents", "agent", "orchestrator", "timeout_settings", "prompt"],
+    ignored: TOP_IGNORED,
+};
+
+pub(crate) static AGENT: SectionKeys = SectionKeys {
+    name: "an agent",
+    read: &["id", "backend", "system_message", "voting_sensitivity"],
+    ignored: AGENT_IGNORED,
+};
+
+pub(crate) static BACKEND: SectionKeys = SectionKeys {
+    name: "`backend`",
+    read: &[
+        "type",
+        "model",
+        "base_url",
+        "api_key",
+        "max_tokens",
+        "prices",
+        "tries_max",
+        "script",
+        "reasoning",
+        "text",
+        "extra_body",
+        // Refused with a word on where they belong.
+        "system_message",
+        "system_prompt",
+        "append_system_prompt",
+    ],
+    ignored: BACKEND_IGNORED,
+};
+
+pub(crate) static PRICES: SectionKeys = SectionKeys {
+    name: "`backend.prices`",
+    read: &["input", "output", "cache_read", "cache_write"],
+    ignored: &[],
+};
+
+pub(crate) static ORCHESTRATOR: SectionKeys = SectionKeys {
+    name: "`orchestrator`",
+    read: &[
+        "voting_sensitivity",
+        "answer_novelty_requirement",
+        "max_new_answers_per_agent",
+        "max_new_answers_global",
+        "on_new_answer",
+        "tie_break",
+        "self_vote",
+        "defer_voting_until_all_answered",
+        "skip_final_presentation",
+        "final_answer_strategy",
+        "coordination",
+        "budget",
+        "failures_max",
+        "exhausted_rounds_max",
+        "violations_max",
+        "turns_max",
+        "backoff_seconds",
+        "backoff_max_seconds",
+        "salvage_text",
+        "sole_agent_votes",
+        "seed",
+        "prompts_dir",
+    ],
+    ignored: ORCHESTRATOR_IGNORED,
+};
+
+pub(crate) static COORDINATION: SectionKeys = SectionKeys {
+    name: "`orchestrator.coordination`",
+    read: &["max_orchestration_restarts"],
+    ignored: COORDINATION_IGNORED,
+};
+
+pub(crate) static BUDGET: SectionKeys = SectionKeys {
+    name: "`orchestrator.budget`",
+    read: &["max_calls", "max_tokens", "max_cost_usd", "max_seconds", "soft_percent"],
+    ignored: &[],
+};
+
+pub(crate) static TIMEOUTS: SectionKeys = SectionKeys {
+    name: "`timeout_settings`",
+    read: &[
+        "orchestrator_timeout_seconds",
+        "initial_round_timeout_seconds",
+        "subsequent_round_timeout_seconds",
+        "round_timeout_grace_seconds",
+        "presentation_timeout_seconds",
+        "review_timeout_seconds",
+        "wrap_up_lead_seconds",
+        "connect_timeout_seconds",
+        "first_byte_timeout_seconds",
+        "idle_timeout_seconds",
+        "call_timeout_seconds",
+    ],
+    ignored: &[],
+};
+
+static SECTIONS: &[&SectionKeys] =
+    &[&TOP, &AGENT, &BACKEND, &PRICES, &ORCHESTRATOR, &COORDINATION, &BUDGET, &TIMEOUTS];
+
+/// Any of these at the top level marks a config of a MassGen that is long gone.
+pub(crate) const V1_MARKERS: &[&str] = &[
+    "models",
+    "model_configs",
+    "num_agents",
+    "max_rounds",
+    "consensus_threshold",
+    "voting_enabled",
+    "enable_voting",
+];
+
+impl SectionKeys {
+    /// Returns whether MassGen knows the key in this section and we do nothing with it.
+    pub fn ignores(&self, key: &str) -> bool {
+        let by_prefix = std::ptr::eq(self, &BACKEND)
+            && IGNORED_PREFIXES.iter().any(|prefix| key.starts_with(prefix));
+        self.ignored.contains(&key) || by_prefix
+    }
+
+    /// Returns what a reader should try instead of a key that nobody knows here.
+    pub fn remedy(&self, key: &str) -> Option<String> {
+        let elsewhere = SECTIONS.iter().find(|section| section.read.contains(&key));
+        if let Some(section) = elsewhere {
+            return Some(format!("`{key}` belongs under {}", section.name));
+        }
+        let known = self.read.iter().chain(self.ignored);
+        nearest(key, known.copied()).map(|near| format!("did you mean `{near}`?"))
+    }
+}
+
+/// Returns whether providers know this field of a request, so that it is passed on without a word.
+pub(crate) fn is_request_field(key: &str) -> bool {
+    REQUEST_FIELDS.contains(&key)
+}
+
+/// Returns the field of a request or the key of a backend that is closest to `key`.
+pub(crate) fn nearest_backend_key(key: &str) -> Option<&'static str> {
+    let known = BACKEND.read.iter().chain(BACKEND.ignored).chain(REQUEST_FIELDS);
+    nearest(key, known.copied())
+}
+
+/// Fields that every request sets itself; written by a user they would break the conversation.
+pub(crate) const OWN_FIELDS: &[&str] =
+    &["messages", "tools", "functions", "stream", "stream_options", "n", "input"];
+
+/// Families of keys that a backend of MassGen knows.
+const IGNORED_PREFIXES: &[&str] = &[
+    "command_line_",
+    "llm_circuit_breaker_",
+    "gemini_backoff_",
+    "video_generation_",
+    "audio_generation_",
+];
+
+/// Fields of a Chat Completions request, as providers and local servers know them.
+const REQUEST_FIELDS: &[&str] = &[
+    "chat_template_kwargs",
+    "enable_thinking",
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "metadata",
+    "min_p",
+    "modalities",
+    "models",
+    "parallel_tool_calls",
+    "plugins",
+    "prediction",
+    "presence_penalty",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "provider",
+    "reasoning_effort",
+    "repetition_penalty",
+    "response_format",
+    "route",
+    "safety_identifier",
+    "seed",
+    "separate_reasoning",
+    "service_tier",
+    "stop",
+    "store",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "top_k",
+    "top_logprobs",
+    "top_p",
+    "transforms",
+    "usage",
+    "user",
+    "verbosity",
+    "web_search_options",
+];
+
+const TOP_IGNORED: &[&str] =
+    &["checkpoint", "display", "hooks", "memory", "nlip", "session_id", "task", "timeout", "ui"];
+
+const AGENT_IGNORED: &[&str] = &[
+    "append_system_prompt",
+    "enable_nlip",
+    "main_agent",
+    "memory",
+    "nlip",
+    "subagent_agents",
+    "subtask",
+];
+
+/// Keys of a backend that are not fields of a request: they configure parts of
+/// MassGen, or providers that this version does not call.
+const BACKEND_IGNORED: &[&str] = &[
+    "agent_config",
+    "agent_id",
+    "agent_temporary_workspace",
+    "agent_temporary_workspace_parent",
+    "allow_midstream_peer_updates_before_checklist_submit",
+    "allowed_tools",
+    "api_version",
+    "approval_mode",
+    "audio_generation_backend",
+    "audio_generation_model",
+    "auto_discover_custom_tools",
+    "azure_endpoint",
+    "betas",
+    "bootstrap_max_per_agent_per_round",
+    "bootstrap_max_total",
+    "checklist_first_answer",
+    "checklist_require_gap_report",
+    "checkpoint_enabled",
+    "checkpoint_gated_patterns",
+    "checkpoint_guidance",
+    "checkpoint_mode",
+    "command_line_allowed_commands",
+    "command_line_blocked_commands",
+    "command_line_docker_cpu_limit",
+    "command_line_docker_credentials",
+    "command_line_docker_enable_sudo",
+    "command_line_docker_image",
+    "command_line_docker_memory_limit",
+    "command_line_docker_network_mode",
+    "command_line_docker_packages",
+    "command_line_execution_mode",
+    "command_line_srt_allow_read",
+    "command_line_srt_allow_unix_sockets",
+    "command_line_srt_deny_read",
+    "command_line_srt_network_allowed_domains",
+    "command_line_srt_read_mode",
+    "computer_environment",
+    "concurrent_tool_execution",
+    "context_paths",
+    "context_write_access_enabled",
+    "coordination_mode",
+    "copilot_permission_policy",
+    "copilot_system_message_mode",
+    "criteria_mode",
+    "custom_tools",
+    "custom_tools_path",
+    "cwd",
+    "dangerously_skip_permissions",
+    "debug_delay_after_n_tools",
+    "debug_delay_seconds",
+    "defer_peer_updates_until_restart",
+    "direct_mcp_servers",
+    "disable_auto_update",
+    "disable_final_only_round_capture_fallback",
+    "disable_parallel_tool_use",
+    "disallowed_tools",
+    "display_height",
+    "display_width",
+    "drift_conflict_policy",
+    "enable_audio_generation",
+    "enable_code_based_tools",
+    "enable_code_execution",
+    "enable_code_interpreter",
+    "enable_computer_use",
+    "enable_execution_trace_analyzer",
+    "enable_file_generation",
+    "enable_image_generation",
+    "enable_interrupt_resume",
+    "enable_mcp_command_line",
+    "enable_multimodal_tools",
+    "enable_nlip",
+    "enable_novelty_on_iteration",
+    "enable_programmatic_flow",
+    "enable_quality_rethink_on_iteration",
+    "enable_rate_limit",
+    "enable_strict_tool_use",
+    "enable_tool_search",
+    "enable_video_generation",
+    "enable_web_search",
+    "enable_x_search",
+    "enforce_read_before_delete",
+    "engine",
+    "env",
+    "exclude_custom_tools",
+    "exclude_file_operation_mcps",
+    "exclude_tools",
+    "extra_headers",
+    "extra_query",
+    "fairness_enabled",
+    "fairness_lead_cap_answers",
+    "filesystem_session_id",
+    "final_answer_strategy",
+    "function_calling_mode",
+    "gap_report_mode",
+    "group_config",
+    "hooks",
+    "image_generation_backend",
+    "image_generation_model",
+    "improvements",
+    "include_thoughts",
+    "instance_id",
+    "interrupt_poll_seconds",
+    "learning_capture_mode",
+    "main_agent",
+    "max_checklist_calls_per_round",
+    "max_concurrent_tools",
+    "max_incomplete_response_retries",
+    "max_interrupts_per_turn",
+    "max_mcp_message_history",
+    "max_midstream_injections_per_round",
+    "max_results",
+    "max_thinking_tokens",
+    "mcp_servers",
+    "media_max_file_size_mb",
+    "memory",
+    "model_reasoning_effort",
+    "multimodal_config",
+    "nlip",
+    "nlip_config",
+    "novelty_injection",
+    "orchestrator_managed_round_evaluator",
+    "organization",
+    "output_schema",
+    "permission_mode",
+    "permission_policy",
+    "permissions",
+    "plan_depth",
+    "plan_target_chunks",
+    "plan_target_steps",
+    "plan_thoroughness",
+    "presenter_agent",
+    "previous_response_id",
+    "provider_name",
+    "round_evaluator_before_checklist",
+    "round_evaluator_refine",
+    "round_evaluator_skip_synthesis",
+    "round_evaluator_transformation_pressure",
+    "search_context_size",
+    "search_prompt",
+    "session_id",
+    "session_send_timeout_seconds",
+    "session_storage_base",
+    "setting_sources",
+    "shared_tools_directory",
+    "skip_health_check",
+    "standalone_checkpoint_enabled",
+    "standalone_checkpoint_include_workspace_context",
+    "standalone_checkpoint_mode",
+    "standalone_checkpoint_single",
+    "standalone_checkpoint_team_config",
+    "subagent_types",
+    "subtask",
+    "system_message_mode",
+    "thinking_config",
+    "tool_search_variant",
+    "upload_files",
+    "use_default_prompt",
+    "use_mcpwrapped_for_tool_filtering",
+    "use_no_roots_wrapper",
+    "use_two_tier_workspace",
+    "video_generation_backend",
+    "video_generation_model",
+    "vote_only",
+    "voting_sensitivity",
+    "voting_threshold",
+    "websocket_mode",
+    "write_mode",
+];
+
+const ORCHESTRATOR_IGNORED: &[&str] = &[
+    "agent_temporary_workspace",
+    "allow_midstream_peer_updates_before_checklist_submit",
+    "audio_generation_backend",
+    "audio_generation_model",
+    "checklist_first_answer",
+    "checklist_require_gap_report",
+    "context_paths",
+    "coordination_mode",
+    "debug_final_answer",
+    "defer_peer_updates_until_restart",
+    "disable_injection",
+    "docker",
+    "dspy",
+    "enable_multimodal_tools",
+    "enable_nlip",
+    "fairness_enabled",
+    "fairness_lead_cap_answers",
+    "gap_report_mode",
+    "image_generation_backend",
+    "image_generation_model",
+    "interactive_mode",
+    "max_checklist_calls_per_round",
+    "max_midstream_injections_per_round",
+    "max_orchestration_restarts",
+    "max_turns",
+    "multimodal_config",
+    "nlip",
+    "nlip_config",
+    "presenter_agent",
+    "session_storage",
+    "skills_directory",
+    "skip_coordination_rounds",
+    "skip_voting",
+    "snapshot_storage",
+    "timeout",
+    "type",
+    "video_generation_backend",
+    "video_generation_model",
+    "voting_threshold",
+];
+
+const COORDINATION_IGNORED: &[&str] = &[
+    "auto_trace_analysis",
+    "background_subagents",
+    "bootstrap_max_per_agent_per_round",
+    "bootstrap_max_total",
+    "broadcast",
+    "broadcast_sensitivity",
+    "broadcast_timeout",
+    "broadcast_wait_by_default",
+    "checklist_criteria_inline",
+    "checklist_criteria_preset",
+    "checkpoint_enabled",
+    "checkpoint_gated_patterns",
+    "checkpoint_guidance",
+    "checkpoint_mode",
+    "compression_target_ratio",
+    "criteria_mode",
+    "disable_final_only_round_capture_fallback",
+    "drift_conflict_policy",
+    "enable_agent_task_planning",
+    "enable_changedoc",
+    "enable_evaluator_personas",
+    "enable_execution_trace_analyzer",
+    "enable_memory_filesystem_mode",
+    "enable_novelty_on_iteration",
+    "enable_planning_mode",
+    "enable_quality_rethink_on_iteration",
+    "enable_subagents",
+    "evaluation_criteria_generator",
+    "evolving_criteria",
+    "evolving_criteria_max_evolutions",
+    "evolving_criteria_min_high_score_count",
+    "evolving_criteria_score_threshold",
+    "evolving_criteria_timeout",
+    "fast_iteration_mode",
+    "improvements",
+    "learning_capture_mode",
+    "load_previous_session_skills",
+    "massgen_skills",
+    "max_broadcasts_per_agent",
+    "max_internal_fix_loops",
+    "max_tasks_per_plan",
+    "max_verifications_per_round",
+    "novelty_injection",
+    "orchestrator_managed_round_evaluator",
+    "persona_generator",
+    "plan_depth",
+    "plan_target_chunks",
+    "plan_target_steps",
+    "plan_thoroughness",
+    "planning_mode_instruction",
+    "pre_collab_voting_threshold",
+    "prompt_improver",
+    "response_depth",
+    "resume_from_log",
+    "round_evaluator_before_checklist",
+    "round_evaluator_refine",
+    "round_evaluator_skip_synthesis",
+    "round_evaluator_transformation_pressure",
+    "skills_directory",
+    "skip_redundant_scaffolding",
+    "standalone_checkpoint",
+    "subagent_default_timeout",
+    "subagent_host_launch_prefix",
+    "subagent_max_concurrent",
+    "subagent_max_timeout",
+    "subagent_min_timeout",
+    "subagent_orchestrator",
+    "subagent_round_timeouts",
+    "subagent_runtime_fallback_mode",
+    "subagent_runtime_mode",
+    "subagent_types",
+    "task_decomposer",
+    "task_planning_filesystem_mode",
+    "use_skills",
+    "use_two_tier_workspace",
+    "web_review",
+    "write_mode",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_one_meaning_in_its_section() {
+        for section in SECTIONS {
+            for key in section.read {
+                assert!(!section.ignored.contains(key), "`{key}` of {}", section.name);
+            }
+        }
+        for key in REQUEST_FIELDS {
+            assert!(!BACKEND.ignores(key) && !BACKEND.read.contains(key), "`{key}`");
+        }
+    }
+
+    #[test]
+    fn a_remedy_names_the_right_place_or_the_nearest_key() {
+        let remedy = |section: &SectionKeys, key| section.remedy(key).unwrap_or_default();
+        assert_eq!(remedy(&TOP, "tie_break"), "`tie_break` belongs under `orchestrator`");
+        assert_eq!(remedy(&TOP, "agnets"), "did you mean `agents`?");
+        assert_eq!(
+            remedy(&ORCHESTRATOR, "voting_sensitivty"),
+            "did you mean `voting_sensitivity`?"
+        );
+        assert_eq!(remedy(&ORCHESTRATOR, "zzzz"), "");
+    }
+}
