@@ -3,8 +3,10 @@
 //! `cargo xtask` lists the chores. Each is a module here; `.ci/run` calls them
 //! too, so that what a developer runs is what is checked.
 
+mod bench;
 mod repo;
 mod tidy;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -15,11 +17,23 @@ struct Chore {
     run: fn(&[String]) -> ExitCode,
 }
 
-const CHORES: &[Chore] = &[Chore {
-    name: "tidy",
-    about: "Check the rules of the repository: crate edges, file sizes, fixtures, secrets",
-    run: tidy::run,
-}];
+const CHORES: &[Chore] = &[
+    Chore {
+        name: "tidy",
+        about: "Check the rules of the repository: crate edges, file sizes, fixtures, secrets",
+        run: tidy::run,
+    },
+    Chore {
+        name: "verify",
+        about: "Explore the coordination and run the kill campaign; --write keeps the figures",
+        run: verify::run,
+    },
+    Chore {
+        name: "bench",
+        about: "Measure the release build on a loopback server; --write keeps the figures",
+        run: bench::run,
+    },
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,0 +1,81 @@
+//! The proofs, run at full length: exploration, kill campaign.
+//!
+//! `cargo xtask verify` prints them; `--write` also keeps them in
+//! `docs/verification.md`. The same checks run in the tests, on smaller rosters.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use crate::repo::say;
+
+pub fn run(arguments: &[String]) -> ExitCode {
+    match report() {
+        Ok(report) => {
+            say(&report);
+            if arguments.iter().any(|argument| argument == "--write") {
+                let path: PathBuf =
+                    [env!("CARGO_MANIFEST_DIR"), "..", "docs", "verification.md"].iter().collect();
+                if let Err(error) = fs::write(&path, report) {
+                    say(&format!("error: cannot write {}: {error}", path.display()));
+                    return ExitCode::FAILURE;
+                }
+            }
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report() -> Result<String, String> {
+    let explored =
+        cargo(&["run", "--release", "-q", "-p", "massgen-coordination", "--example", "explore"])?;
+    let tested =
+        cargo(&["test", "-q", "-p", "massgen", "--test", "it", "kill", "--", "--nocapture"])?;
+    let campaign: Vec<&str> = tested
+        .lines()
+        .filter_map(|line| line.split_once("kill campaign: "))
+        .map(|(_, said)| said)
+        .collect();
+    if campaign.is_empty() {
+        return Err("the kill campaign printed no count".to_owned());
+    }
+    let campaign: Vec<String> = campaign.iter().map(|line| format!("- {line}")).collect();
+    Ok(format!(
+        "# Verification\n\n\
+         Printed by `cargo xtask verify --write`.\n\n\
+         ## Exploration\n\n\
+         The production coordinator, every input in every order, for small teams \
+         (`crates/massgen-coordination/tests`). *Always*: a counted ballot is of the newest \
+         epoch and names an agent with an answer; one open round an agent; nobody presents \
+         before all have voted, unless time, budget, user or the lack of voters decides; never \
+         failed while an answer exists; never finished with a snapshot in flight; no command \
+         after the end; every request for a call is answered. *Liveness*, without any deadline: \
+         the graph of states has no cycle and only ends are ends.\n\n{explored}\n\
+         ## Kill campaign\n\n\
+         A scripted run of three agents is killed (SIGKILL) after every single event, resumed by \
+         a new process, and has to end with the same winner and the same answer, with no model \
+         call made again that had finished, and with a log that replays to itself \
+         (`crates/massgen/tests/it/kill.rs`).\n\n{}\n",
+        campaign.join("\n")
+    ))
+}
+
+/// Runs cargo and returns what it prints.
+fn cargo(arguments: &[&str]) -> Result<String, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no work tree")?;
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(root)
+        .output()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if output.status.success() {
+        return Ok(text);
+    }
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Err(format!("`cargo {}` failed:\n{text}\n{stderr}", arguments.join(" ")))
+}
