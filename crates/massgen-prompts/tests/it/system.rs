@@ -1,0 +1,90 @@
+use std::collections::BTreeMap;
+
+use massgen_prompts::{Prompts, SystemFacts};
+use massgen_protocol::{Alias, AnswerNovelty, VotingSensitivity};
+
+use crate::prompts;
+
+/// What one agent without tools may cost in every call of every round.
+const SYSTEM_CHARS_MAX: usize = 2_000;
+
+const SENSITIVITIES: [VotingSensitivity; 3] =
+    [VotingSensitivity::Lenient, VotingSensitivity::Balanced, VotingSensitivity::Strict];
+const NOVELTIES: [AnswerNovelty; 3] =
+    [AnswerNovelty::Lenient, AnswerNovelty::Balanced, AnswerNovelty::Strict];
+
+fn facts<'a>() -> SystemFacts<'a> {
+    SystemFacts {
+        alias: Alias(2),
+        n_agents: 3,
+        system_message: None,
+        sensitivity: VotingSensitivity::Lenient,
+        novelty: AnswerNovelty::Lenient,
+        has_tools: false,
+    }
+}
+
+#[test]
+fn an_agent_without_tools_gets_at_most_two_thousand_characters() {
+    for sensitivity in SENSITIVITIES {
+        for novelty in NOVELTIES {
+            for (n_agents, system_message) in [(1, None), (3, Some("")), (50, Some(" \n"))] {
+                let facts =
+                    SystemFacts { n_agents, system_message, sensitivity, novelty, ..facts() };
+                let n_chars = prompts().system(&facts).chars().count();
+                assert!(n_chars <= SYSTEM_CHARS_MAX, "{n_chars} for {facts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn lenient() {
+    insta::assert_snapshot!(prompts().system(&facts()));
+}
+
+#[test]
+fn balanced() {
+    let facts = SystemFacts {
+        sensitivity: VotingSensitivity::Balanced,
+        novelty: AnswerNovelty::Balanced,
+        ..facts()
+    };
+    insta::assert_snapshot!(prompts().system(&facts));
+}
+
+#[test]
+fn strict_with_tools_and_words_of_the_user() {
+    let facts = SystemFacts {
+        sensitivity: VotingSensitivity::Strict,
+        novelty: AnswerNovelty::Strict,
+        system_message: Some("You are an astronomer.\n"),
+        has_tools: true,
+        ..facts()
+    };
+    insta::assert_snapshot!(prompts().system(&facts));
+}
+
+#[test]
+fn alone() {
+    insta::assert_snapshot!(prompts().system(&SystemFacts { n_agents: 1, ..facts() }));
+}
+
+/// An agent that knows its alias knows which of the answers it reads is its own.
+#[test]
+fn an_agent_is_not_told_its_alias() {
+    let mut others = SystemFacts { alias: Alias(3), ..facts() };
+    assert_eq!(prompts().system(&facts()), prompts().system(&others));
+    others.n_agents = 4;
+    assert_ne!(prompts().system(&facts()), prompts().system(&others));
+}
+
+#[test]
+fn a_user_may_tell_it_and_may_empty_a_section() {
+    let overrides = BTreeMap::from([
+        ("system_team".to_owned(), "You are {alias} of {n_agents}.".to_owned()),
+        ("system_work".to_owned(), String::new()),
+    ]);
+    let system = Prompts::new(overrides).unwrap().system(&facts());
+    assert!(system.starts_with("<team>\nYou are agent2 of 3.\n</team>\n\n<decide>\n"), "{system}");
+}
