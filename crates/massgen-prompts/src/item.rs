@@ -5,7 +5,7 @@ use massgen_protocol::{
 };
 
 use crate::quote::{ANSWER_CHARS_MAX, REASON_CHARS_MAX, block, inline};
-use crate::section::{join, section};
+use crate::section::{join, lines, section};
 use crate::texts::{Prompts, TextName};
 use crate::view::View;
 
@@ -93,14 +93,17 @@ impl Prompts {
 
     fn previous_attempt(&self, view: &View<'_>) -> String {
         let Some(restart) = view.restart else { return String::new() };
-        let quoted = |name, text| section(name, &block(text, ANSWER_CHARS_MAX));
-        let parts = [
+        let quoted = |name, text| match block(text, ANSWER_CHARS_MAX) {
+            text if text.is_empty() => text,
+            text => section(name, &text),
+        };
+        let parts = lines([
             self.text(TextName::PreviousAttempt).to_owned(),
             quoted("answer", restart.answer),
             quoted("objection", restart.reason),
             quoted("instructions", restart.instructions),
-        ];
-        section("previous_attempt", &parts.join("\n"))
+        ]);
+        section("previous_attempt", &parts)
     }
 
     fn answers(&self, view: &View<'_>) -> String {

@@ -35,8 +35,16 @@ pub(crate) fn section(name: &str, body: &str) -> String {
     format!("<{name}>\n{body}\n</{name}>")
 }
 
-/// Joins what is there by an empty line.
-pub(crate) fn join(sections: impl IntoIterator<Item = String>) -> String {
-    let present: Vec<String> = sections.into_iter().filter(|text| !text.is_empty()).collect();
-    present.join("\n\n")
+/// Joins the texts that are not empty by an empty line.
+pub(crate) fn join(texts: impl IntoIterator<Item = String>) -> String {
+    present(texts).join("\n\n")
+}
+
+/// Joins the texts that are not empty, one below the other.
+pub(crate) fn lines(texts: impl IntoIterator<Item = String>) -> String {
+    present(texts).join("\n")
+}
+
+fn present(texts: impl IntoIterator<Item = String>) -> Vec<String> {
+    texts.into_iter().filter(|text| !text.is_empty()).collect()
 }

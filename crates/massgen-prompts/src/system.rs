@@ -2,7 +2,7 @@
 
 use massgen_protocol::{Alias, AnswerNovelty, VotingSensitivity};
 
-use crate::section::{join, section};
+use crate::section::{join, lines, section};
 use crate::texts::{Prompts, TextName};
 
 /// All that a system prompt depends on. It stays the same for all rounds of an
@@ -64,9 +64,4 @@ fn novelty(novelty: AnswerNovelty) -> TextName {
 /// A section that the user emptied is left out with its tag.
 fn wrapped(name: &str, body: String) -> String {
     if body.is_empty() { body } else { section(name, &body) }
-}
-
-fn lines(texts: impl IntoIterator<Item = String>) -> String {
-    let present: Vec<String> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-    present.join("\n")
 }
