@@ -246,9 +246,10 @@ pub fn lock(repo: &Repo) -> Vec<Problem> {
 pub fn test_binaries(repo: &Repo) -> Vec<Problem> {
     let stray = repo.sources().filter(|file| {
         let below = file.path.split_once("/tests/").map(|(_, below)| below);
-        file.path.starts_with("crates/")
-            && !file.path.contains("/src/")
-            && below.is_some_and(|below| !below.starts_with("it/"))
+        let is_integration = file.path.starts_with("crates/") && !file.path.contains("/src/");
+        // A folder without `main.rs` is a module that binaries share.
+        let is_binary = |below: &str| !below.contains('/') || below.ends_with("/main.rs");
+        is_integration && below.is_some_and(|below| is_binary(below) && below != "it/main.rs")
     });
     stray.map(|file| problem(&file.path, "make it a module of `tests/it/main.rs`")).collect()
 }
