@@ -104,19 +104,18 @@ fn id(
         Some(field) => (field.node.at, field.path.clone()),
         None => (section.at, section.path_of("id")),
     };
-    let is_given = field.is_some();
-    let id = if is_given { reader.text(field)? } else { format!("agent{}", n + 1) };
+    let written = field.as_ref().map(|field| shown(field.written()));
+    let id = if field.is_some() { reader.text(field)? } else { format!("agent{}", n + 1) };
     let id = id.trim().to_owned();
+    let written = written.unwrap_or_else(|| id.clone());
     if id.is_empty() || id.chars().count() > ID_CHARS_MAX || id.contains(char::is_control) {
-        let message = format!(
-            "an `id` is one line of 1 to {ID_CHARS_MAX} characters, found `{}`",
-            shown(&id)
-        );
+        let message =
+            format!("an `id` is one line of 1 to {ID_CHARS_MAX} characters, found `{written}`");
         reader.error(at, &path, message, None);
         return None;
     }
     if let Some(first) = ids.get(&id) {
-        let message = format!("two agents are called `{}`", shown(&id));
+        let message = format!("two agents are called `{written}`");
         let hint = if first.line > 0 {
             format!("the first is in line {}; every agent needs its own `id`", first.line)
         } else {

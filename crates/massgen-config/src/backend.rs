@@ -8,9 +8,9 @@ use massgen_protocol::{
 use crate::expand::sole_variable;
 use crate::host::{UrlFault, check_base_url, host, is_near};
 use crate::known::{BACKEND, PRICES};
-use crate::node::{Kind, Node};
+use crate::node::Node;
 use crate::params::params;
-use crate::problem::shown;
+use crate::problem::{Place, shown};
 use crate::reader::Reader;
 use crate::section::{Field, Section};
 use crate::suggest::nearest;
@@ -36,12 +36,14 @@ pub(crate) fn backend(
     let mut section = Section::open(reader, node, path, &BACKEND)?;
     refuse_system_texts(reader, &mut section);
     let model_field = section.given("model");
+    let model_written = model_field.as_ref().map_or("", Field::written).to_owned();
     let model_at = model_field.as_ref().map_or(section.at, |field| field.node.at);
     let n_errors = reader.report.n_errors();
     let model = reader.text(model_field).filter(|model| !model.trim().is_empty());
     let model_is_faulty = reader.report.n_errors() > n_errors;
     let has_url = section.has("base_url");
-    let kind = kind(reader, &mut section, model.as_deref(), has_url);
+    let told_by = Model { name: model.as_deref(), written: &model_written };
+    let kind = kind(reader, &mut section, told_by, has_url);
     let base_url = base_url(reader, &mut section, kind);
     let api_key = api_key(reader, &mut section, kind, base_url.as_ref());
     let max_output_tokens = reader.count(section.given("max_tokens"), 1..=OUTPUT_TOKENS_MAX);
@@ -86,39 +88,50 @@ fn refuse_system_texts(reader: &mut Reader<'_>, section: &mut Section<'_>) {
     }
 }
 
+/// A model's name, and what stands in the file for it.
+#[derive(Clone, Copy)]
+struct Model<'m> {
+    name: Option<&'m str>,
+    written: &'m str,
+}
+
 /// Finds the type: as written, or told by the model, or by there being an address.
 fn kind(
     reader: &mut Reader<'_>,
     section: &mut Section<'_>,
-    model: Option<&str>,
+    model: Model<'_>,
     has_url: bool,
 ) -> Option<&'static BackendType> {
     let Some(field) = section.given("type") else {
-        let inferred = match (has_url, model) {
+        let inferred = match (has_url, model.name) {
             (true, _) => backend_type("chatcompletion"),
             (false, Some(model)) => infer_backend_type(model),
             (false, None) => None,
         };
         let Some(kind) = inferred else {
             let path = section.path_of("type");
-            let message = match model {
-                Some(model) => format!("no telling which provider serves `{}`", shown(model)),
+            let message = match model.name {
+                Some(_) => format!("no telling which provider serves `{}`", shown(model.written)),
                 None => "this backend has no `type`".to_owned(),
             };
-            let hint = format!("name one with `type:`, or a server with `base_url:`; {}", ready());
+            let hint = if section.at == Place::default() {
+                format!("write `TYPE/MODEL`, or name a server with `--base-url`; {}", ready())
+            } else {
+                format!("name one with `type:`, or a server with `base_url:`; {}", ready())
+            };
             reader.error(section.at, &path, message, Some(hint));
             return None;
         };
         return callable(reader, kind, section.at, &section.path_of("type"));
     };
-    let (at, path) = (field.node.at, field.path.clone());
-    let written = reader.text(Some(field))?.trim().to_ascii_lowercase();
-    match backend_type(&written) {
+    let (at, path, written) = (field.node.at, field.path.clone(), field.written());
+    let name = reader.text(Some(field))?.trim().to_ascii_lowercase();
+    match backend_type(&name) {
         Some(kind) => callable(reader, kind, at, &path),
         None => {
-            let near = nearest(&written, backend_types().iter().map(|kind| kind.name));
+            let near = nearest(&name, backend_types().iter().map(|kind| kind.name));
             let hint = near.map_or_else(ready, |near| format!("did you mean `{near}`?"));
-            let message = format!("unknown backend type `{}`", shown(&written));
+            let message = format!("unknown backend type `{}`", shown(written));
             reader.error(at, &path, message, Some(hint));
             None
         }
@@ -128,13 +141,13 @@ fn kind(
 fn callable(
     reader: &mut Reader<'_>,
     kind: &'static BackendType,
-    at: crate::problem::Place,
+    at: Place,
     path: &str,
 ) -> Option<&'static BackendType> {
     match kind.status {
         Status::Ready => Some(kind),
         Status::Interim { note } => {
-            reader.report.notice(at, path, format!("`{}`: {note}", kind.name), None);
+            reader.report.notice_once(at, path, format!("`{}`: {note}", kind.name));
             Some(kind)
         }
         Status::NotInBuild { instead } => {
@@ -257,11 +270,7 @@ fn api_key(
 
 fn given_key(reader: &mut Reader<'_>, field: &Field<'_>) -> Option<ApiKey> {
     let value = reader.secret(field)?;
-    let written = match &field.node.kind {
-        Kind::Scalar { text, .. } => text.trim(),
-        Kind::List(_) | Kind::Map(_) => "",
-    };
-    Some(match sole_variable(written) {
+    Some(match sole_variable(field.written()) {
         Some(name) => ApiKey::Env { name: name.to_owned(), value },
         None => ApiKey::Given { value },
     })

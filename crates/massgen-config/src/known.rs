@@ -421,7 +421,6 @@ const ORCHESTRATOR_IGNORED: &[&str] = &[
     "interactive_mode",
     "max_checklist_calls_per_round",
     "max_midstream_injections_per_round",
-    "max_orchestration_restarts",
     "max_turns",
     "multimodal_config",
     "nlip",
@@ -543,6 +542,10 @@ mod tests {
         assert_eq!(
             remedy(&ORCHESTRATOR, "voting_sensitivty"),
             "did you mean `voting_sensitivity`?"
+        );
+        assert_eq!(
+            remedy(&TIMEOUTS, "orchestrator_timeout"),
+            "did you mean `orchestrator_timeout_seconds`?"
         );
         assert_eq!(remedy(&ORCHESTRATOR, "zzzz"), "");
     }

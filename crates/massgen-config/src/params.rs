@@ -38,7 +38,12 @@ pub(crate) fn params(
     for (key, field) in section.rest() {
         // OpenRouter's own routing; elsewhere the key names a provider to MassGen.
         let is_routing = key == "provider" && kind != "openrouter";
-        if BACKEND.ignores(key) || OWN_FIELDS.contains(&key) || is_routing {
+        if OWN_FIELDS.contains(&key) {
+            let message = format!("`{key}` is set by MassGen itself; this value has no effect");
+            reader.report.notice_once(field.key_at, &field.path, message);
+            continue;
+        }
+        if BACKEND.ignores(key) || is_routing {
             reader.report.ignored(field.key_at, &section.path, key);
             continue;
         }

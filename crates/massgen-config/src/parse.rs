@@ -288,6 +288,10 @@ fn too_deep(at: Place) -> Fault {
 
 fn scan_fault(error: granit_parser::ScanError) -> Fault {
     let at = place(error.marker());
+    if *error.kind() == granit_parser::ErrorKind::RecursionLimitExceeded {
+        // The scanner looks ahead, and may meet its own limit before we meet ours.
+        return too_deep(at);
+    }
     let message = format!("not valid YAML: {}", shown_long(&error.info()));
     let fault = Fault::new(at, message);
     match error.kind() {

@@ -50,6 +50,13 @@ impl Report {
         }
     }
 
+    /// Tells the same thing only once, however many agents it concerns.
+    pub fn notice_once(&mut self, at: Place, path: &str, message: String) {
+        if self.notices.iter().all(|known| known.message != message) {
+            self.notice(at, path, message, None);
+        }
+    }
+
     /// Returns how many errors there are so far, also those that will not be shown.
     pub fn n_errors(&self) -> usize {
         self.n_errors

@@ -21,6 +21,17 @@ pub(crate) struct Field<'n> {
     pub path: String,
 }
 
+impl<'n> Field<'n> {
+    /// Returns a single value as it stands in the file, with its variables by name:
+    /// this may be shown, what they hold may not.
+    pub fn written(&self) -> &'n str {
+        match &self.node.kind {
+            Kind::Scalar { text, .. } => text.trim(),
+            Kind::List(_) | Kind::Map(_) => "",
+        }
+    }
+}
+
 impl<'n> Section<'n> {
     /// Opens a map; anything else is an error, and nothing at all is an empty map.
     pub fn open(

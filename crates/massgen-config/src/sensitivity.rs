@@ -2,7 +2,6 @@
 
 use massgen_protocol::VotingSensitivity;
 
-use crate::node::Kind;
 use crate::reader::Reader;
 use crate::section::Field;
 
@@ -34,10 +33,7 @@ pub(crate) fn sensitivity(
     field: Option<Field<'_>>,
 ) -> Option<VotingSensitivity> {
     let field = field?;
-    let written = match &field.node.kind {
-        Kind::Scalar { text, .. } => text.trim().to_ascii_lowercase(),
-        Kind::List(_) | Kind::Map(_) => String::new(),
-    };
+    let written = field.written().to_ascii_lowercase();
     let Some(&(name, near)) = NEAREST.iter().find(|(name, _)| *name == written) else {
         return reader.choice(Some(field), CHOICES);
     };

@@ -3,6 +3,9 @@
 /// Longest name compared: the effort grows with the square, and no key of ours is longer.
 const NAME_CHARS_MAX: usize = 64;
 
+/// Shortest name that is taken for the beginning of a longer one.
+const STEM_CHARS_MIN: usize = 4;
+
 /// Returns the candidate closest to `name`, if one is close enough to be meant.
 pub(crate) fn nearest<'c>(
     name: &str,
@@ -14,11 +17,21 @@ pub(crate) fn nearest<'c>(
     let name = name.to_ascii_lowercase();
     // One slip in three letters; at least one, so that short names are helped too.
     let allowed = (name.chars().count() / 3).max(1);
-    let distances = candidates
-        .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&name, candidate), candidate));
-    let (distance, candidate) = distances.min_by_key(|&(distance, _)| distance)?;
-    (distance <= allowed && distance < candidate.chars().count()).then_some(candidate)
+    let is_stem = |candidate: &str| {
+        name.len() >= STEM_CHARS_MIN
+            && candidate.len() >= STEM_CHARS_MIN
+            && (candidate.starts_with(&name) || name.starts_with(candidate))
+    };
+    let mut best: Option<(usize, &str)> = None;
+    for candidate in candidates {
+        let distance = strsim::damerau_levenshtein(&name, candidate);
+        let is_near = distance <= allowed && distance < candidate.chars().count();
+        let is_best = best.is_none_or(|(least, _)| distance < least);
+        if is_best && (is_near || is_stem(candidate)) {
+            best = Some((distance, candidate));
+        }
+    }
+    best.map(|(_, candidate)| candidate)
 }
 
 #[cfg(test)]

@@ -1,0 +1,63 @@
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bad;
+mod broken_yaml;
+mod good;
+mod limits;
+mod quick;
+mod secrets;
+
+use massgen_config::{Environment, Loaded, Overrides, Problem, Source, load};
+use massgen_protocol::RunSpec;
+
+/// A key for every hosted provider that a test names.
+fn env() -> Environment {
+    Environment::new([
+        ("OPENAI_API_KEY", "sk-openai"),
+        ("GROQ_API_KEY", "gsk-groq"),
+        ("HOST", "gpu.local"),
+        ("MODEL", "llama-3"),
+        ("EMPTY", ""),
+    ])
+}
+
+fn asked() -> Overrides {
+    Overrides { question: Some("Why?".to_owned()), ..Overrides::default() }
+}
+
+fn loaded(text: &str) -> Loaded {
+    load(&Source { name: "team.yaml", text }, &env(), &asked())
+}
+
+#[track_caller]
+fn spec(text: &str) -> RunSpec {
+    match loaded(text).spec {
+        Ok(spec) => spec,
+        Err(problems) => panic!("{}", lines(&problems)),
+    }
+}
+
+/// Errors, then notices, as a user sees them.
+fn problems(text: &str) -> String {
+    let loaded = loaded(text);
+    let errors = loaded.spec.err().unwrap_or_default();
+    let all: Vec<Problem> = errors.into_iter().chain(loaded.notices).collect();
+    lines(&all)
+}
+
+fn lines(problems: &[Problem]) -> String {
+    if problems.is_empty() {
+        return "no problems".to_owned();
+    }
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Puts keys into an otherwise valid agent's backend.
+fn with_backend(keys: &str) -> String {
+    format!("agents:\n  - id: a\n    backend: {{type: lmstudio, model: m, {keys}}}\n")
+}
+
+/// Puts sections beside an otherwise valid team.
+fn with_team(sections: &str) -> String {
+    format!("agents:\n  - backend: {{type: lmstudio, model: m}}\n{sections}\n")
+}
