@@ -19,6 +19,32 @@
 //! key or the value of a variable. Keys that MassGen knows and this version does
 //! nothing with are accepted with a notice, and so are keys that nobody knows.
 //!
+//! Beside the keys of MassGen that are read (`known.rs` lists them all), a config
+//! may say what MassGen has no word for:
+//!
+//! | under | key | meaning |
+//! |---|---|---|
+//! | `orchestrator` | `on_new_answer` | `graceful` (default), `interrupt`, `wait` |
+//! | | `tie_break` | `roster` (default), `earliest`, `seeded` |
+//! | | `self_vote` | `allow` (default), `discount`, `forbid` |
+//! | | `failures_max` | failures in a row before an agent retires |
+//! | | `exhausted_rounds_max` | rounds without a valid choice before it retires |
+//! | | `violations_max`, `turns_max` | broken rules, model calls in one round before it ends |
+//! | | `backoff_seconds`, `backoff_max_seconds` | first and longest pause of a failing agent |
+//! | | `salvage_text`, `sole_agent_votes` | see `Policy` |
+//! | | `seed` | of every random choice; from the question where absent |
+//! | | `prompts_dir` | folder with `NAME.md` in place of our prompt texts |
+//! | `orchestrator.budget` | `max_calls`, `max_tokens`, `max_cost_usd`, `max_seconds` | hard bounds of the run |
+//! | | `soft_percent` | part of a bound after which agents are told to decide |
+//! | `timeout_settings` | `presentation_`, `review_timeout_seconds`, `wrap_up_lead_seconds` | `null` switches a deadline off |
+//! | | `connect_`, `first_byte_`, `idle_`, `call_timeout_seconds` | of every model call |
+//! | `backend` | `prices` | `input`, `output`, `cache_read`, `cache_write` in US dollars for a million tokens |
+//! | | `tries_max` | tries of one call |
+//! | | `script` | file of a `scripted` backend |
+//!
+//! Every text may hold `${NAME}` and `${NAME:-default}`; `$${NAME}` is the text itself.
+//! Variables that hold secrets can stand in `api_key` only.
+//!
 //! Not here: finding the file, asking local servers whether they are up, and
 //! checking that a key is valid.
 

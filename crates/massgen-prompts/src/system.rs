@@ -21,17 +21,24 @@ pub struct SystemFacts<'a> {
 }
 
 impl Prompts {
-    /// Returns the system prompt: who the agent is, how to work, how to decide.
+    /// Returns the system prompt: who the agent is, how to work, how to decide. A
+    /// team of one hears nothing of others.
     pub fn system(&self, agent: &SystemFacts<'_>) -> String {
         let (alias, n_agents) = (agent.alias.to_string(), agent.n_agents.to_string());
         let values = [("alias", alias.as_str()), ("n_agents", n_agents.as_str())];
         let text = |name| self.fill(name, &values);
-        let team = if agent.n_agents > 1 { TextName::SystemTeam } else { TextName::SystemAlone };
+        let identity = wrapped("identity", agent.system_message.map_or("", str::trim).to_owned());
         let tools = if agent.has_tools { text(TextName::SystemTools) } else { String::new() };
-        let identity = agent.system_message.map_or("", str::trim).to_owned();
+        if agent.n_agents <= 1 {
+            return join([
+                identity,
+                wrapped("work", lines([text(TextName::SystemAlone), tools])),
+                wrapped("decide", text(TextName::SystemDecideAlone)),
+            ]);
+        }
         join([
-            wrapped("identity", identity),
-            wrapped("team", text(team)),
+            identity,
+            wrapped("team", text(TextName::SystemTeam)),
             wrapped("work", lines([text(TextName::SystemWork), tools])),
             wrapped(
                 "decide",

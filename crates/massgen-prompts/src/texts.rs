@@ -93,6 +93,7 @@ texts! {
     Snapshots "snapshots" []
     SystemAlone "system_alone" ["alias" "n_agents"]
     SystemDecide "system_decide" ["alias" "n_agents"]
+    SystemDecideAlone "system_decide_alone" ["alias" "n_agents"]
     SystemTeam "system_team" ["alias" "n_agents"]
     SystemTools "system_tools" ["alias" "n_agents"]
     SystemWork "system_work" ["alias" "n_agents"]
