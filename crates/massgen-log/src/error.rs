@@ -24,7 +24,7 @@ pub enum LogError {
         path: PathBuf,
         found: FormatVersion,
         known: FormatVersion,
-        /// The build that wrote it, where the manifest tells.
+        /// The build that wrote it (`massgen 0.2.0`), where the manifest tells.
         build: Option<String>,
     },
     #[error("no run is called `{name}` or begins with it")]
@@ -50,7 +50,7 @@ impl LogError {
     pub fn hint(&self) -> Option<String> {
         match self {
             LogError::NewerFormat { build, .. } => Some(match build {
-                Some(build) => format!("use massgen {build} or newer, which wrote it"),
+                Some(build) => format!("use {build} or newer, which wrote it"),
                 None => "use the newer massgen that wrote it".to_owned(),
             }),
             LogError::NoSuchRun { .. } => Some("list the runs with `massgen runs`".to_owned()),

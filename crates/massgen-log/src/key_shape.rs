@@ -95,10 +95,17 @@ impl KeyShape {
 /// Returns whether a word begins at `start`: `task-1` holds no `sk-1`. In JSON
 /// the letter before may be the end of an escape such as `\n`.
 pub(crate) fn starts_word(bytes: &[u8], start: usize) -> bool {
-    let before = &bytes[start.saturating_sub(WORD_CONTEXT)..start];
-    let letters = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-    letters == 0 || (letters < before.len() && before[before.len() - letters - 1] == b'\\')
+    let before = &bytes[start.saturating_sub(ESCAPE_LEN)..start];
+    if !before.last().is_some_and(u8::is_ascii_alphabetic) {
+        return true;
+    }
+    let word = before.iter().rev().take_while(|byte| byte.is_ascii_alphanumeric()).count();
+    word < before.len() && before[before.len() - word - 1] == b'\\'
 }
 
-/// Bytes before a word that decide whether it begins: the longest escape, `\u001b`.
-pub(crate) const WORD_CONTEXT: usize = 6;
+/// Length of the longest escape, `\u001b`.
+const ESCAPE_LEN: usize = 6;
+
+/// Bytes before a place that decide what begins there: an escape, and the longest
+/// part of a shape that is kept.
+pub(crate) const CONTEXT: usize = 16;

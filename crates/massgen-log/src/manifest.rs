@@ -21,7 +21,7 @@ pub struct Manifest {
     pub run: RunId,
     /// Wall clock in UTC, RFC 3339; events count their milliseconds from here.
     pub started_at: String,
-    /// The program that started the run.
+    /// The program that started the run, as its user would look for it: `massgen 0.1.0`.
     pub build: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_path: Option<String>,

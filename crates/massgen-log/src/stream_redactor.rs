@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::key_shape::{KeyShape, WORD_CONTEXT};
+use crate::key_shape::{CONTEXT, KeyShape};
 use crate::redact::replaced;
 use crate::{REDACTED, Redactor};
 
@@ -104,7 +104,7 @@ impl StreamRedactor {
     fn pass(&mut self, end: usize) -> String {
         let found = self.redactor.find(&self.text.as_bytes()[..end]);
         let shown = replaced(&self.text, self.passed..end, &found);
-        let mut context = end.saturating_sub(WORD_CONTEXT);
+        let mut context = end.saturating_sub(CONTEXT);
         while !self.text.is_char_boundary(context) {
             context -= 1;
         }

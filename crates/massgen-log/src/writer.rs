@@ -318,3 +318,6 @@ impl Drop for Writer {
         self.finish();
     }
 }
+
+#[cfg(test)]
+mod tests;
