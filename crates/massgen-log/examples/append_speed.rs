@@ -22,8 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(state: &std::path::Path) -> Result<(), Box<dyn Error>> {
-    let keys = ["sk-proj-0123456789abcdefghijklmnopqrstuvwxyz", "xai-abcdefghijklmnopqrstuvw12"];
-    let redactor = Arc::new(Redactor::new(keys)?);
+    let keys = [format!("sk-proj-{}", "0a1B".repeat(9)), format!("xai-{}", "9z8Y".repeat(6))];
+    let redactor = Arc::new(Redactor::new(keys.iter().map(String::as_str))?);
     let spec = RunSpec {
         question: Question { text: "How fast?".to_owned() },
         agents: Vec::new(),
