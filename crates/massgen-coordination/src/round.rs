@@ -214,6 +214,16 @@ impl Round {
         }
     }
 
+    /// Returns a tool call of the turn whose results are awaited.
+    pub fn tool_call(&self, id: &ToolCallId) -> Option<&ToolCall> {
+        match &self.phase {
+            Phase::Working { exchange, .. } => {
+                exchange.turn.tool_calls().find(|call| call.id == *id)
+            }
+            Phase::Calling | Phase::Submitted { .. } | Phase::Over => None,
+        }
+    }
+
     pub fn violations(&self) -> u32 {
         self.violations
     }

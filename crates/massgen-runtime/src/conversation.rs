@@ -1,0 +1,125 @@
+//! One agent's conversation: it grows at its end and never changes before.
+//!
+//! Providers cache the longest prefix they have seen, so a restart that only
+//! appends is served from the cache.
+
+use std::sync::Arc;
+
+use massgen_protocol::{
+    AssistantTurn, Epoch, Message, ModelCall, Part, Role, ToolCallId, ToolResult, ToolSpec,
+};
+
+/// Bytes a token takes at least, on average; few enough to estimate rather too much.
+const BYTES_PER_TOKEN: u64 = 3;
+
+/// Tokens a message costs besides its text (role, separators).
+const TOKENS_PER_MESSAGE: u64 = 8;
+
+/// Output a call is assumed to need at most where the config sets no bound.
+const OUTPUT_TOKENS_ASSUMED: u64 = 8_192;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Conversation {
+    messages: Vec<Arc<Message>>,
+    tools: Arc<Vec<ToolSpec>>,
+    tools_bytes: u64,
+    bytes: u64,
+    /// What this attempt's answers the transcript shows, if it shows any brief of it.
+    pub(crate) shown: Option<Epoch>,
+}
+
+impl Conversation {
+    pub(crate) fn new(tools: Arc<Vec<ToolSpec>>) -> Conversation {
+        let tools_bytes = tools.iter().map(tool_bytes).sum();
+        Conversation { messages: Vec::new(), tools, tools_bytes, bytes: 0, shown: None }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn say(&mut self, role: Role, text: String) {
+        self.push(Message::text(role, text));
+    }
+
+    pub(crate) fn turn(&mut self, turn: &AssistantTurn) {
+        if !turn.parts.is_empty() {
+            self.push(Message { role: Role::Assistant, parts: turn.parts.clone() });
+        }
+    }
+
+    pub(crate) fn results(&mut self, results: Vec<(ToolCallId, String, String, bool)>) {
+        let parts = results
+            .into_iter()
+            .map(|(id, name, text, is_error)| {
+                Part::ToolResult(ToolResult { id, name, text, is_error })
+            })
+            .collect();
+        self.push(Message { role: Role::Tool, parts });
+    }
+
+    fn push(&mut self, message: Message) {
+        self.bytes += message.parts.iter().map(part_bytes).sum::<u64>();
+        self.messages.push(Arc::new(message));
+    }
+
+    /// Returns the tokens the next call will send, rather too many than too few.
+    pub(crate) fn input_tokens(&self) -> u64 {
+        let messages = self.messages.len() as u64;
+        (self.bytes + self.tools_bytes) / BYTES_PER_TOKEN + messages * TOKENS_PER_MESSAGE
+    }
+
+    pub(crate) fn output_tokens(max_output_tokens: Option<u64>) -> u64 {
+        max_output_tokens.unwrap_or(OUTPUT_TOKENS_ASSUMED)
+    }
+
+    pub(crate) fn call(
+        &self,
+        tools: Option<&Arc<Vec<ToolSpec>>>,
+        max_output_tokens: Option<u64>,
+        label: String,
+        seed: u64,
+    ) -> ModelCall {
+        ModelCall {
+            messages: Arc::new(self.messages.clone()),
+            tools: tools.unwrap_or(&self.tools).clone(),
+            max_output_tokens,
+            label,
+            seed,
+        }
+    }
+}
+
+/// Returns the tokens of a text, rather too many than too few.
+pub(crate) fn tokens_of(bytes: u64) -> u64 {
+    bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+fn tool_bytes(tool: &ToolSpec) -> u64 {
+    (tool.name.len() + tool.description.len() + tool.parameters.to_string().len()) as u64
+}
+
+fn part_bytes(part: &Part) -> u64 {
+    let bytes = match part {
+        Part::Text { text } | Part::Reasoning { text, .. } => text.len(),
+        Part::ToolCall(call) => {
+            call.name.len()
+                + match &call.arguments {
+                    massgen_protocol::Arguments::Object { value } => {
+                        value.values().map(value_bytes).sum::<usize>() + value.len() * 8
+                    }
+                    massgen_protocol::Arguments::Malformed { raw, .. } => raw.len(),
+                }
+        }
+        Part::ToolResult(result) => result.text.len() + result.name.len(),
+        Part::Native { value, .. } => value_bytes(value),
+    };
+    bytes as u64
+}
+
+fn value_bytes(value: &serde_json::Value) -> usize {
+    match value {
+        serde_json::Value::String(text) => text.len() + 2,
+        other => other.to_string().len(),
+    }
+}

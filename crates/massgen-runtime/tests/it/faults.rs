@@ -1,0 +1,243 @@
+//! Servers that misbehave: the run always ends, with the right outcome, within its bounds.
+
+use std::time::{Duration, Instant};
+
+use massgen_protocol::{
+    Basis, Budget, CallTimeouts, Deadlines, EventBody, FailReason, FailureKind, Op, Outcome,
+    Policy, RetireReason, RunSpec,
+};
+use massgen_runtime::Session;
+use massgen_testkit::{Script, Server, behaviour};
+
+use crate::team::{self, Ran, policy, run, run_on, spec};
+
+/// Two healthy agents and one on a faulty server.
+async fn two_and(faulty: Script, policy: Policy) -> Ran {
+    let healthy = Server::start(behaviour::consensus(&["four"]));
+    let faulty = Server::start(faulty);
+    let mut spec = spec(&[&healthy, &healthy, &faulty], policy);
+    quick(&mut spec);
+    run(spec).await
+}
+
+fn quick(spec: &mut RunSpec) {
+    for agent in &mut spec.agents {
+        agent.backend.timeouts =
+            CallTimeouts { connect_ms: 1_000, first_byte_ms: 300, idle_ms: 300, total_ms: 3_000 };
+        agent.backend.tries_max = 2;
+    }
+}
+
+fn failures(ran: &Ran, kind: FailureKind) -> usize {
+    ran.count(|body| match body {
+        EventBody::CallFailed { failure, .. } | EventBody::CallRetried { failure, .. } => {
+            failure.kind == kind
+        }
+        _ => false,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn healthy_teams_agree() {
+    for n in [1, 2, 3, 50] {
+        let ran = run_on(behaviour::consensus(&["four"]), n, policy()).await;
+        if n == 1 {
+            assert_eq!(*ran.basis(), Basis::SoleAgent);
+            assert_eq!(ran.answer(), "four");
+        } else {
+            ran.reached_consensus(u32::try_from(n).unwrap());
+        }
+        assert_eq!(ran.retired(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn passing_faults_are_retried() {
+    let consensus = || behaviour::consensus(&["five"]);
+    for (faulty, kind) in [
+        (behaviour::rate_limited(0), FailureKind::RateLimited),
+        (behaviour::fails(500), FailureKind::Unavailable),
+        (behaviour::dropped(), FailureKind::Truncated),
+        (behaviour::stall(), FailureKind::TimedOut),
+        (behaviour::stall_midway(), FailureKind::TimedOut),
+    ] {
+        let ran = two_and(behaviour::first(1, faulty, consensus()), policy()).await;
+        ran.reached_consensus(3);
+        let seen: Vec<_> =
+            ran.events
+                .iter()
+                .filter_map(|event| match &event.body {
+                    EventBody::CallRetried { failure, .. }
+                    | EventBody::CallFailed { failure, .. } => Some(failure),
+                    _ => None,
+                })
+                .collect();
+        // A connection that breaks may be told either way.
+        let alike = |found: FailureKind| {
+            found == kind
+                || matches!(found, FailureKind::Unavailable | FailureKind::Overloaded)
+                    && matches!(kind, FailureKind::Truncated | FailureKind::Unavailable)
+        };
+        assert!(seen.iter().any(|failure| alike(failure.kind)), "{kind:?}: {seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_keeps_failing_retires_and_the_others_agree() {
+    for faulty in [
+        behaviour::fails(500),
+        behaviour::fails(401),
+        behaviour::garbage(),
+        behaviour::dropped(),
+        behaviour::stall(),
+        behaviour::stall_midway(),
+        behaviour::cut_arguments(),
+    ] {
+        let ran = two_and(faulty, policy()).await;
+        ran.reached_consensus(2);
+        assert_eq!(ran.retired(), ["agent3"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_key_is_not_tried_again() {
+    let ran = two_and(behaviour::fails(401), policy()).await;
+    assert_eq!(failures(&ran, FailureKind::Auth), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_never_calls_a_tool_keeps_its_draft_and_loses_its_vote() {
+    let ran = two_and(behaviour::only_talks("I think it is 5."), policy()).await;
+    ran.reached_consensus(2);
+    assert_eq!(
+        ran.count(|body| matches!(body, EventBody::AnswerSubmitted { salvaged: true, .. })),
+        1
+    );
+    assert_eq!(ran.retired(), ["agent3"]);
+    assert!(ran.events.iter().any(|event| matches!(
+        &event.body,
+        EventBody::AgentRetired { reason: RetireReason::NoChoice { rounds: 2 }, .. }
+    )));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_that_always_answers_anew_is_bounded() {
+    let policy = Policy { answers_per_agent_max: 3, ..policy() };
+    let ran = two_and(behaviour::always_answers(), policy).await;
+    ran.reached_consensus(2);
+    let accepted = ran.count(
+        |body| matches!(body, EventBody::AnswerAccepted { answer, .. } if answer.agent.0 == 2),
+    );
+    assert_eq!(accepted, 3);
+    assert_eq!(ran.retired(), ["agent3"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_left_is_a_failure_of_its_own() {
+    let ran = run_on(behaviour::fails(401), 3, policy()).await;
+    let reason = FailReason::AllAgentsFailed;
+    assert_eq!(ran.finished.outcome, Some(Outcome::Failed { reason }));
+    assert_eq!(ran.retired().len(), 3);
+    assert_eq!(ran.finished.answer, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hanging_agent_never_stalls_the_team() {
+    let healthy = Server::start(behaviour::consensus(&["four"]));
+    let hanging = Server::start(behaviour::stall());
+    let deadlines = Deadlines {
+        first_round_ms: Some(150),
+        later_round_ms: Some(150),
+        round_grace_ms: 50,
+        ..Deadlines::default()
+    };
+    // Its calls alone would wait for minutes.
+    let mut spec = spec(&[&healthy, &healthy, &hanging], Policy { deadlines, ..policy() });
+    spec.agents[2].backend.timeouts = CallTimeouts::default();
+    let started = Instant::now();
+    let ran = run(spec).await;
+    ran.reached_consensus(2);
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(ran.events.iter().any(|event| matches!(
+        &event.body,
+        EventBody::AgentRetired { reason: RetireReason::TimedOut { rounds: 3 }, .. }
+    )));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_attempts_deadline_gives_the_best_there_is() {
+    let healthy = Server::start(behaviour::consensus(&["four"]));
+    let hanging = Server::start(behaviour::stall());
+    let deadlines = Deadlines { attempt_ms: Some(400), ..Deadlines::default() };
+    let policy = Policy { deadlines, ..policy() };
+    let mut team = spec(&[&healthy, &healthy, &hanging], policy.clone());
+    team.agents[2].backend.timeouts = CallTimeouts::default();
+    let ran = run(team).await;
+    assert!(matches!(ran.basis(), Basis::Deadline { .. }), "{:?}", ran.basis());
+    assert!(ran.answer().starts_with("four"));
+    let mut silent = spec(&[&hanging, &hanging], policy);
+    for agent in &mut silent.agents {
+        agent.backend.timeouts = CallTimeouts::default();
+    }
+    let ran = run(silent).await;
+    assert_eq!(ran.finished.outcome, Some(Outcome::Failed { reason: FailReason::Deadline }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_hard_budget_stops_calls_and_still_gives_an_answer() {
+    let budget = Budget { calls: Some(4), ..Budget::default() };
+    let server = Server::start(behaviour::consensus(&["four"]));
+    let ran = run(spec(&[&server, &server, &server], Policy { budget, ..policy() })).await;
+    assert!(server.stats().requests <= 4, "{} requests", server.stats().requests);
+    assert!(ran.answer().starts_with("four"));
+    assert_eq!(ran.finished.spent.calls, 4);
+    let none = Budget { money_micros: Some(10), ..Budget::default() };
+    let server = Server::start(behaviour::consensus(&["four"]));
+    let ran = run(spec(&[&server], Policy { budget: none, ..policy() })).await;
+    assert_eq!(server.stats().requests, 0);
+    assert_eq!(ran.finished.outcome, Some(Outcome::Failed { reason: FailReason::Budget }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_wraps_up_and_a_stop_stops() {
+    let healthy = Server::start(behaviour::consensus(&["four"]));
+    let hanging = Server::start(behaviour::stall());
+    for op in [Op::Interrupt, Op::Stop] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spec = spec(&[&healthy, &hanging], policy());
+        spec.agents[1].backend.timeouts = CallTimeouts::default();
+        let session = Session::start(spec, team::options(dir.path())).unwrap();
+        let mut watch = session.subscribe();
+        while let Some(event) = watch.next().await {
+            if matches!(event.body, EventBody::AnswerAccepted { .. }) {
+                break;
+            }
+        }
+        session.send(op.clone()).await;
+        let ran = team::finish(session, dir).await;
+        match op {
+            Op::Interrupt => {
+                assert!(matches!(ran.basis(), Basis::Interrupted { .. }));
+                assert!(ran.answer().starts_with("four"));
+            }
+            Op::Stop => assert_eq!(ran.finished.outcome, None),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_that_sleeps_slows_nobody_and_misses_nothing() {
+    let server = Server::start(behaviour::consensus(&["four"]));
+    let dir = tempfile::tempdir().unwrap();
+    // More events than a watcher's queue holds.
+    let session =
+        Session::start(spec(&vec![&server; 300], policy()), team::options(dir.path())).unwrap();
+    let mut watch = session.subscribe();
+    let ran = team::finish(session, dir).await;
+    assert!(ran.events.len() > 4_096, "{} events are no test", ran.events.len());
+    let mut seen = Vec::new();
+    while let Some(event) = watch.next().await {
+        seen.push(event.seq);
+    }
+    assert_eq!(seen, (0..ran.events.len() as u64).collect::<Vec<_>>());
+}

@@ -1,0 +1,103 @@
+//! A run goes on from any point of its log.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use massgen_log::RunDir;
+use massgen_protocol::{CallId, EventBody, Outcome, RunSpec};
+use massgen_runtime::{Finished, Session, StartError};
+use massgen_testkit::{Server, behaviour};
+
+use crate::team::{self, policy, spec};
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+async fn resume(path: &Path, spec: &RunSpec) -> Result<Finished, StartError> {
+    let run = RunDir::open(path).unwrap();
+    let session = Session::resume(run, spec.clone(), team::options(path.parent().unwrap()))?;
+    Ok(tokio::time::timeout(std::time::Duration::from_secs(30), session.join()).await.unwrap())
+}
+
+/// Calls that finished, in the order of the log; none may be there twice.
+fn finished_calls(path: &Path) -> Vec<CallId> {
+    let calls: Vec<CallId> = team::events(path)
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::CallFinished { call, .. } => Some(*call),
+            _ => None,
+        })
+        .collect();
+    let unique: BTreeSet<_> = calls.iter().copied().collect();
+    assert_eq!(unique.len(), calls.len(), "a finished call was made again: {calls:?}");
+    calls
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_cut_after_any_event_is_continued_to_the_same_end() {
+    let server = Server::start(behaviour::consensus(&["four", "five", "six"]));
+    let faulty =
+        Server::start(behaviour::first(2, behaviour::fails(500), behaviour::consensus(&["seven"])));
+    let mut team = spec(&[&server, &server, &faulty], policy());
+    team.agents[2].backend.tries_max = 1;
+    let ran = team::run(team.clone()).await;
+    ran.reached_consensus(3);
+    let scratch = tempfile::tempdir().unwrap();
+    let lines = fs::read(ran.finished.path.join("events.jsonl")).unwrap();
+    let ends: Vec<usize> =
+        (0..lines.len()).filter(|&at| lines[at] == b'\n').map(|at| at + 1).collect();
+    for (n, end) in ends.iter().enumerate() {
+        // Half of the next line is there too: what a kill in mid-write leaves.
+        let torn = ends.get(n + 1).map_or(*end, |next| (end + next) / 2);
+        for (cut, name) in [(*end, "whole"), (torn, "torn")] {
+            let path = scratch.path().join(format!("{n}-{name}"));
+            copy(&ran.finished.path, &path);
+            fs::write(path.join("events.jsonl"), &lines[..cut]).unwrap();
+            let before = finished_calls(&path);
+            match resume(&path, &team).await {
+                Ok(finished) => {
+                    assert!(finished.outcome.is_some(), "cut after event {n}");
+                    let Some(Outcome::Answered { winner, .. }) = finished.outcome else {
+                        panic!("cut after event {n}: {:?}", finished.outcome)
+                    };
+                    assert_eq!(winner.agent.alias().to_string(), "agent1", "cut after event {n}");
+                    let after = finished_calls(&path);
+                    assert_eq!(after[..before.len()], before[..]);
+                    let report = massgen_runtime::check(&RunDir::open(&path).unwrap()).unwrap();
+                    assert_eq!(report.divergence, None, "cut after event {n}");
+                }
+                Err(StartError::Finished) => assert_eq!(n + 1, ends.len(), "cut after event {n}"),
+                Err(error) => panic!("cut after event {n}: {error:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_was_changed_is_told_apart() {
+    let ran = team::run_on(behaviour::consensus(&["four"]), 2, policy()).await;
+    let file = ran.finished.path.join("events.jsonl");
+    let text = fs::read_to_string(&file).unwrap();
+    let forged =
+        text.replacen("\"choice\":\"agent1\",\"reason\"", "\"choice\":\"agent2\",\"reason\"", 1);
+    assert_ne!(text, forged, "the vote is where this test looks for it");
+    fs::write(&file, forged).unwrap();
+    let run = RunDir::open(&ran.finished.path).unwrap();
+    let report = massgen_runtime::check(&run).unwrap();
+    let divergence = report.divergence.expect("a forged vote is found");
+    assert!(matches!(
+        divergence.recorded,
+        EventBody::VoteSubmitted { .. } | EventBody::VoteCast { .. }
+    ));
+}
