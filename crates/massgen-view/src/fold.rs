@@ -183,7 +183,8 @@ impl RunView {
             EventBody::VotesVoided { n, .. } => {
                 self.void_votes(event);
                 if *n > 0 {
-                    let text = format!("{n} of the votes are void: there is a newer answer");
+                    let votes = words::counted(*n, "vote");
+                    let text = format!("{votes} void: there is a newer answer");
                     self.row(event, None, RowKind::Void, text);
                 }
             }
@@ -193,7 +194,7 @@ impl RunView {
                 if let Some(open) = agent.round.as_mut().filter(|open| open.id == *round) {
                     open.epoch = *epoch;
                 }
-                let text = format!("sees the answers up to number {}", epoch.0);
+                let text = format!("sees the newest of {}", words::counted(epoch.0, "answer"));
                 agent.say(event, Level::Info, text.clone());
                 self.row(event, Some(round.agent), RowKind::Update, text);
             }
@@ -236,6 +237,7 @@ impl RunView {
             EventBody::Presented { round, text } => {
                 let text = text.get().cloned().unwrap_or_default();
                 let row = format!("presents: {}", preview(&text, ROW_CHARS));
+                self.active(round.agent, event);
                 self.row(event, Some(round.agent), RowKind::Final, row);
                 self.presented = Some(text);
             }
@@ -332,8 +334,8 @@ impl RunView {
             RoundKind::Review => self.phase = Phase::Reviewing,
         }
         let seen = match epoch.0 {
-            0 => "no answer in view".to_owned(),
-            n => format!("answers up to number {n} in view"),
+            0 => "nobody has answered yet".to_owned(),
+            n => format!("{} so far", words::counted(n, "answer")),
         };
         let only = if vote_only { ", votes only" } else { "" };
         let text = format!("{} {}: {seen}{only}", words::round_kind(kind), round.n);
@@ -402,8 +404,16 @@ impl RunView {
         self.row(event, None, RowKind::Final, text);
         for agent in &mut self.agents {
             agent.round = None;
-            if agent.is_working() {
-                agent.rest();
+            agent.rest();
+            // What it came to, whatever it was at when the run ended.
+            let index = agent.card.alias;
+            if agent.retired.is_some() {
+                continue;
+            }
+            if let Some(ballot) = self.votes.ballots().get(&index) {
+                agent.status = AgentStatus::Voted { choice: ballot.choice };
+            } else if let Some(answer) = self.votes.current_answer_of(index) {
+                agent.status = AgentStatus::Answered { answer: answer.id };
             }
         }
     }

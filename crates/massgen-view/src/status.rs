@@ -192,25 +192,27 @@ fn error(agent: &AgentView) -> Value {
     json!({ "type": kind, "message": message, "timestamp": seconds(*at) })
 }
 
-/// Each agent owes an answer and a vote; one that is out owes nothing more.
-fn completion(view: &RunView, is_complete: bool) -> u32 {
+/// An agent gives an answer, then a vote; one that has voted, or is out, owes
+/// nothing more.
+fn completion(view: &RunView, is_complete: bool) -> usize {
+    // All that is left then is the presentation and the answer's file.
+    const DECIDED: usize = 99;
     if is_complete {
         return 100;
     }
-    let owed = view.agents.len() * 2;
-    if owed == 0 {
-        return 0;
+    if winner(view).is_some() {
+        return DECIDED;
     }
-    let done = view.agents.iter().map(|agent| {
+    let owed = view.agents.len() * 2;
+    let given = view.agents.iter().map(|agent| {
         let index = agent.card.alias;
-        let is_out = agent.retired.is_some();
-        let answered = is_out || view.votes.current_answer_of(index).is_some();
-        let voted = is_out || view.votes.ballots().contains_key(&index);
-        usize::from(answered) + usize::from(voted)
+        if agent.retired.is_some() || view.votes.ballots().contains_key(&index) {
+            2
+        } else {
+            usize::from(view.votes.current_answer_of(index).is_some())
+        }
     });
-    let percent = done.sum::<usize>() * 100 / owed;
-    // What is left is the presentation and the answer's file.
-    u32::try_from(percent.min(99)).unwrap_or(99)
+    (given.sum::<usize>() * 100).checked_div(owed).unwrap_or(0).min(DECIDED)
 }
 
 fn votes(view: &RunView) -> Map<String, Value> {

@@ -135,20 +135,51 @@ impl Layout {
 
     fn row(&self, table: &mut String, view: &RunView, row: &Row) {
         let time = fit(&duration(row.at.0), TIME_WIDTH);
-        let text = match (row.agent, self.columns.get(row.agent.map_or(usize::MAX, |a| a.at()))) {
-            (None, _) => format!("● {}", row.text),
-            (Some(agent), None) => {
-                format!("{} │ {}", fit(&view.names.agent(agent), self.width), row.text)
+        match row.agent {
+            None => line(table, &format!("{time} │ ● {}", row.text)),
+            Some(agent) if agent.at() >= self.columns.len() => {
+                let name = fit(&view.names.agent(agent), self.width);
+                line(table, &format!("{time} │ {name} │ {}", row.text));
             }
-            (Some(agent), Some(_)) => {
-                let cell = |column| if column == agent.at() { row.text.as_str() } else { "" };
-                let cells: Vec<String> =
-                    (0..self.columns.len()).map(|column| fit(cell(column), self.width)).collect();
-                cells.join(" │ ")
+            Some(agent) => {
+                let time = std::iter::once(time).chain(std::iter::repeat(fit("", TIME_WIDTH)));
+                for (piece, time) in wrapped(&row.text, self.width).iter().zip(time) {
+                    let cell = |column| if column == agent.at() { piece } else { "" };
+                    let cells = (0..self.columns.len()).map(|column| fit(cell(column), self.width));
+                    let cells: Vec<String> = cells.collect();
+                    line(table, &format!("{time} │ {}", cells.join(" │ ")));
+                }
             }
-        };
-        line(table, &format!("{time} │ {text}"));
+        }
     }
+}
+
+/// Breaks a text into lines of at most `width` characters, between words where it can.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut n_chars = 0;
+    for word in text.split_whitespace() {
+        let n_word = word.chars().count();
+        if n_chars > 0 && n_chars + 1 + n_word > width {
+            lines.push(std::mem::take(&mut line));
+            n_chars = 0;
+        }
+        if n_chars > 0 {
+            line.push(' ');
+            n_chars += 1;
+        }
+        for char in word.chars() {
+            if n_chars == width {
+                lines.push(std::mem::take(&mut line));
+                n_chars = 0;
+            }
+            line.push(char);
+            n_chars += 1;
+        }
+    }
+    lines.push(line);
+    lines
 }
 
 /// Cuts or fills a text to a number of characters.

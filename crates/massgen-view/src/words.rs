@@ -8,7 +8,8 @@ use massgen_protocol::{
 use crate::Names;
 use crate::names::{alias, label};
 
-/// Returns the beginning of a text on one line.
+/// Returns the beginning of a text on one line, without control characters: it
+/// may be a model's, and must not reach a terminal as a command.
 pub fn preview(text: &str, chars_max: usize) -> String {
     let mut line = String::new();
     let mut n_chars = 0;
@@ -18,7 +19,7 @@ pub fn preview(text: &str, chars_max: usize) -> String {
             line.push(' ');
             n_chars += 1;
         }
-        for char in word.chars() {
+        for char in word.chars().filter(|char| !char.is_control()) {
             if n_chars >= chars_max {
                 line.truncate(line.trim_end().len());
                 line.push('…');
@@ -198,7 +199,7 @@ pub fn closed(reason: CloseReason) -> Option<&'static str> {
 
 pub fn round_kind(kind: RoundKind) -> &'static str {
     match kind {
-        RoundKind::Coordinate => "coordination",
+        RoundKind::Coordinate => "round",
         RoundKind::Present => "presentation",
         RoundKind::Review => "review",
     }
@@ -260,10 +261,44 @@ fn tied(tie: bool) -> &'static str {
     if tie { ", tie broken" } else { "" }
 }
 
-fn counted(n: u32, noun: &str) -> String {
+pub(crate) fn counted(n: u32, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
 }
 
 fn counted_as(n: u32, one: &str, many: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {many}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn previews_are_one_short_line_without_commands_for_a_terminal() {
+        for (text, chars_max, expected) in [
+            ("", 5, ""),
+            (" two\n\n words ", 20, "two words"),
+            ("two words", 9, "two words"),
+            ("two words", 8, "two word…"),
+            ("two words", 4, "two…"),
+            ("漢字漢字", 2, "漢字…"),
+            ("\u{1b}[31mred\u{7}", 20, "[31mred"),
+        ] {
+            assert_eq!(preview(text, chars_max), expected);
+        }
+    }
+
+    #[test]
+    fn durations_and_sums_read_well() {
+        for (ms, expected) in
+            [(0, "0.0 s"), (59_999, "59.9 s"), (60_000, "1 min 0 s"), (185_000, "3 min 5 s")]
+        {
+            assert_eq!(duration(ms), expected);
+        }
+        for (micros, expected) in
+            [(0, "$0.00"), (420_000, "$0.42"), (1_234_567, "$1.23"), (2_500, "$0.0025")]
+        {
+            assert_eq!(money(micros), expected);
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod damage;
 mod degraded;
 mod fixture;
 mod follow;
+mod kinds;
 mod locking;
 mod old_runs;
 mod payloads;

@@ -10,7 +10,8 @@ use massgen_log::{Reader, RunDir, Writer, WriterOptions};
 use massgen_protocol::{EVENTS_VERSION, Event};
 
 use crate::fixture::{Fixture, redactor, write_all};
-use crate::samples::{KINDS, Parts, kind_of, one_of_each, sample};
+use crate::kinds::kind_of;
+use crate::samples::{KINDS, Parts, one_of_each, sample};
 
 fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/runs")

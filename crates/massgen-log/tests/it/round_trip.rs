@@ -6,7 +6,8 @@ use massgen_protocol::Millis;
 use proptest::prelude::*;
 
 use crate::fixture::{Fixture, write_all};
-use crate::samples::{KINDS, any_body, kind_of, one_of_each};
+use crate::kinds::kind_of;
+use crate::samples::{KINDS, any_body, one_of_each};
 
 #[test]
 fn there_is_a_sample_of_every_kind() {

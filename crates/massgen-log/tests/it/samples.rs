@@ -10,7 +10,7 @@ use massgen_protocol::{
 };
 use proptest::prelude::*;
 
-/// How many kinds of events there are; [`kind_of`] holds the number to the enum.
+/// How many kinds of events there are; the log's tests hold the number to the enum.
 pub const KINDS: usize = 42;
 
 /// What a sample is made of.
@@ -144,57 +144,6 @@ pub fn sample(kind: usize, parts: &Parts) -> EventBody {
             _ => EventBody::ProviderNotice { call, what: text() },
         },
         _ => unreachable!("there are {KINDS} kinds of samples"),
-    }
-}
-
-/// Returns the sample an event is of. A new kind of event does not compile until
-/// it has its sample.
-pub fn kind_of(body: &EventBody) -> usize {
-    match body {
-        EventBody::RunStarted { .. } => 0,
-        EventBody::RunResumed { .. } => 1,
-        EventBody::QuestionAsked { .. } => 2,
-        EventBody::AttemptStarted { .. } => 3,
-        EventBody::RoundOpened { .. } => 4,
-        EventBody::CallRequested { .. } => 5,
-        EventBody::CallGranted { .. } => 6,
-        EventBody::CallRefused { .. } => 7,
-        EventBody::TextStreamed { .. } => 8,
-        EventBody::ToolCallStreaming { .. } => 9,
-        EventBody::CallRetried { .. } => 10,
-        EventBody::CallFinished { .. } => 11,
-        EventBody::CallFailed { .. } => 12,
-        EventBody::CallCancelled { .. } => 13,
-        EventBody::ToolStarted { .. } => 14,
-        EventBody::ToolFinished { .. } => 15,
-        EventBody::AnswerSubmitted { .. } => 16,
-        EventBody::VoteSubmitted { .. } => 17,
-        EventBody::RoundEnded { .. } => 18,
-        EventBody::SnapshotTaken { .. } => 19,
-        EventBody::SnapshotFailed { .. } => 20,
-        EventBody::DeadlineReached { .. } => 21,
-        EventBody::Presented { .. } => 22,
-        EventBody::AttemptReviewed { .. } => 23,
-        EventBody::InterruptRequested => 24,
-        EventBody::StopRequested => 25,
-        EventBody::AnswerProposed { .. } => 26,
-        EventBody::AnswerAccepted { .. } => 27,
-        EventBody::SubmissionRejected { .. } => 28,
-        EventBody::VoteCast { .. } => 29,
-        EventBody::VotesVoided { .. } => 30,
-        EventBody::UpdateSent { .. } => 31,
-        EventBody::UpdateSeen { .. } => 32,
-        EventBody::RuleEnforced { .. } => 33,
-        EventBody::RoundClosed { .. } => 34,
-        EventBody::AgentFailed { .. } => 35,
-        EventBody::AgentRetired { .. } => 36,
-        EventBody::WrapUpStarted { .. } => 37,
-        EventBody::WinnerSelected { .. } => 38,
-        EventBody::AttemptRestarted { .. } => 39,
-        EventBody::TurnFinished { .. } => 40,
-        EventBody::InputIgnored { .. }
-        | EventBody::RecordingFailed { .. }
-        | EventBody::ProviderNotice { .. } => 41,
     }
 }
 

@@ -1,0 +1,115 @@
+//! `status.json`, and where the reference got it wrong.
+
+use massgen_protocol::{Basis, EventBody, FailReason, Outcome, RetireReason};
+use massgen_view::{StatusContext, status_json};
+use serde_json::{Value, json};
+
+use crate::script::{ADA, BOB, Script, answer, call, three_votes};
+
+fn context(answer_file: Option<&str>) -> StatusContext {
+    StatusContext {
+        log_dir: "/state/runs/20261123-220101-ab12".to_owned(),
+        started_at: "2026-11-23T22:01:01.000Z".to_owned(),
+        updated_at: "2026-11-23T22:01:09.000Z".to_owned(),
+        answer_file: answer_file.map(str::to_owned),
+    }
+}
+
+fn status(script: &Script) -> Value {
+    status_json(&script.view, &context(None))
+}
+
+#[test]
+fn a_run_that_is_over_reads_like_this() {
+    let mut script = Script::consensus();
+    let (winner, basis) = (answer(ADA, 2), three_votes());
+    script.end(Outcome::Answered { winner, basis, presented: true });
+    let status = status_json(&script.view, &context(Some("/state/final/ada/answer.txt")));
+    insta::assert_snapshot!(serde_json::to_string_pretty(&status).unwrap());
+}
+
+#[test]
+fn nothing_is_complete_before_the_end_and_before_the_answer_is_written() {
+    let mut script = Script::consensus();
+    let unfinished = |status: &Value| {
+        assert_eq!(status["is_complete"], false);
+        assert_eq!(status["finish_reason"], "in_progress");
+        assert_eq!(status["coordination"]["completion_percentage"], 99);
+    };
+    unfinished(&status_json(&script.view, &context(Some("/early.txt"))));
+    let (winner, basis) = (answer(ADA, 2), three_votes());
+    script.end(Outcome::Answered { winner, basis, presented: true });
+    unfinished(&status(&script));
+    let status = status_json(&script.view, &context(Some("/answer.txt")));
+    assert_eq!(status["is_complete"], true);
+    assert_eq!(status["finish_reason"], "completed");
+    assert_eq!(status["coordination"]["completion_percentage"], 100);
+}
+
+#[test]
+fn void_votes_are_not_counted() {
+    let mut script = Script::start();
+    script.answer(answer(ADA, 1), 1, 1, "6").vote(BOB, ADA, 1);
+    let before = status(&script);
+    assert_eq!(before["results"]["votes"], json!({ "agent1.1": 1 }));
+    assert_eq!(before["agents"]["bob"]["vote_cast"]["voted_for_label"], "agent1.1");
+    script.answer(answer(ADA, 2), 2, 2, "8");
+    let after = status(&script);
+    assert_eq!(after["results"]["votes"], json!({}));
+    assert_eq!(after["results"]["votes_void"], 1);
+    assert_eq!(after["agents"]["bob"]["vote_cast"], Value::Null);
+    assert_eq!(after["agents"]["bob"]["status"], "waiting");
+}
+
+#[test]
+fn an_agent_that_writes_its_first_answer_is_streaming() {
+    let mut script = Script::start();
+    script.stream(ADA, 1, "so far");
+    let status = status(&script);
+    assert_eq!(status["agents"]["ada"]["status"], "streaming");
+    assert_eq!(status["agents"]["ada"]["latest_answer_label"], Value::Null);
+    assert_eq!(status["coordination"]["phase"], "initial_answer");
+}
+
+#[test]
+fn one_failing_agent_does_not_end_the_run() {
+    let mut script = Script::start();
+    script.push(EventBody::CallGranted { call: call(ADA, 1) });
+    let reason = RetireReason::TimedOut { rounds: 3 };
+    script.push(EventBody::AgentRetired { agent: BOB, reason });
+    let status = status(&script);
+    assert_eq!(status["finish_reason"], "in_progress");
+    assert_eq!(status["agents"]["bob"]["status"], "timeout");
+    assert_eq!(status["agents"]["bob"]["error"]["type"], "timeout");
+    assert_eq!(status["agents"]["ada"]["error"], Value::Null);
+    // One of three is out: two of the six things owed are settled.
+    assert_eq!(status["coordination"]["completion_percentage"], 33);
+}
+
+#[test]
+fn every_end_has_its_reason() {
+    let answered = |basis| {
+        let outcome = Outcome::Answered { winner: answer(ADA, 1), basis, presented: true };
+        let mut script = Script::start();
+        script.answer(answer(ADA, 1), 1, 1, "6").end(outcome);
+        status_json(&script.view, &context(Some("/a")))["finish_reason"].clone()
+    };
+    let (votes, tie) = (1, false);
+    assert_eq!(answered(Basis::SoleAgent), "completed");
+    assert_eq!(answered(Basis::NoVoters { votes, tie }), "completed");
+    assert_eq!(answered(Basis::Deadline { votes, tie }), "timeout");
+    assert_eq!(answered(Basis::Budget { votes, tie }), "budget");
+    assert_eq!(answered(Basis::Interrupted { votes, tie }), "interrupted");
+    let failed = |reason| {
+        let mut script = Script::start();
+        script.end(Outcome::Failed { reason });
+        let status = status(&script);
+        assert_eq!(status["is_complete"], true);
+        assert_eq!(status["results"]["winner"], Value::Null);
+        status["finish_reason"].clone()
+    };
+    assert_eq!(failed(FailReason::AllAgentsFailed), "error");
+    assert_eq!(failed(FailReason::Deadline), "timeout");
+    assert_eq!(failed(FailReason::Budget), "budget");
+    assert_eq!(failed(FailReason::Interrupted), "interrupted");
+}
