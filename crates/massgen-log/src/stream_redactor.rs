@@ -14,7 +14,7 @@ const SHAPE_HELD_MAX: usize = 512;
 ///
 /// Text that cannot be part of a secret passes at once. What may be the
 /// beginning of one is held back until it is decided, at most the longest
-/// secret's length or [`SHAPE_HELD_MAX`] bytes. At the end of the stream call
+/// secret's length or 512 bytes. At the end of the stream call
 /// [`StreamRedactor::flush`].
 #[derive(Debug)]
 pub struct StreamRedactor {
