@@ -263,7 +263,7 @@ impl Coordinator {
             return self.enter(agent, AgentState::Idle);
         }
         let max = self.policy.failures_max;
-        let failures = self.agents[agent.at()].failures.saturating_add(1).min(max);
+        let failures = self.agents[agent.at()].failures.saturating_add(1);
         self.agents[agent.at()].failures = failures;
         let is_last = failures >= max || !mishap.is_retryable();
         if is_last && !sabotaged!(self, NeverRetireFailing) {

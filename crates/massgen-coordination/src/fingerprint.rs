@@ -62,7 +62,10 @@ impl Coordinator {
                 }
             }
             self.ballots.choice_of(id).hash(state);
-            (agent.failures, agent.exhausted_rounds, agent.n_accepted()).hash(state);
+            // Beyond its bound a count makes no difference, if it ever gets there.
+            agent.failures.min(self.policy.failures_max).hash(state);
+            agent.exhausted_rounds.min(self.policy.exhausted_rounds_max).hash(state);
+            agent.n_accepted().hash(state);
             match self.policy.tie_break {
                 TieBreak::Earliest => {
                     agent.newest(self.epoch).map(|(_, accepted_at, _)| accepted_at).hash(state);

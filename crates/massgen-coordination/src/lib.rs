@@ -69,8 +69,14 @@ mod coordinator;
 mod deadline;
 mod effects;
 mod enforcement;
+#[cfg(test)]
+#[path = "../tests/explorer/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "shared with the tests, which need other parts")]
+mod explorer;
 mod fingerprint;
 mod input;
+#[cfg(test)]
+mod mutants;
 mod presentation;
 mod roster;
 mod round;
