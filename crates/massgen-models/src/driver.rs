@@ -247,3 +247,7 @@ fn seconds(ms: u64) -> String {
         format!("{:.1} s", ms as f64 / 1e3)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

@@ -121,20 +121,14 @@ pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     cause.to_string()
 }
 
-fn tls_problem(error: &reqwest::Error) -> Option<&rustls::Error> {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        if let Some(problem) = error.downcast_ref::<rustls::Error>() {
-            return Some(problem);
-        }
-        // An io::Error hides what it wraps from `source()`, which goes one step further.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if let Some(problem) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-            return Some(problem);
-        }
-        cause = error.source();
+fn tls_problem<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    if let Some(problem) = error.downcast_ref::<rustls::Error>() {
+        return Some(problem);
     }
-    None
+    // An io::Error hides what it wraps from `source()`, which goes one step further.
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let wrapped = wrapped.and_then(|wrapped| tls_problem(wrapped));
+    wrapped.or_else(|| error.source().and_then(tls_problem))
 }
 
 fn tls_message(problem: &rustls::Error, server: &str) -> String {

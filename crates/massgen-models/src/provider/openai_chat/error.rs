@@ -37,8 +37,7 @@ impl Reported {
 
     /// Reads the value of an `error` field; `around` is what holds it.
     pub(crate) fn of(error: &Value, around: &Value) -> Reported {
-        let mut reported = Reported::default();
-        reported.message = match error {
+        let message = match error {
             Value::String(text) => text.clone(),
             _ => ["message", "detail", "msg"]
                 .into_iter()
@@ -46,6 +45,7 @@ impl Reported {
                 .map(|text| text.as_str().map_or_else(|| text.to_string(), str::to_owned))
                 .unwrap_or_default(),
         };
+        let mut reported = Reported { message, ..Reported::default() };
         for source in [error, around] {
             for key in ["code", "type", "status"] {
                 match source.get(key) {

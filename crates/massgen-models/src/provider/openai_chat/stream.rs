@@ -52,6 +52,8 @@ enum State {
     /// The body of a refusal is being read.
     Refused(BoxFuture<'static, CallFailure>),
     Reading(Box<Reading>),
+    /// Told once everything before it is.
+    Failed(CallFailure),
     Over,
 }
 
@@ -96,12 +98,15 @@ impl Stream for Reply {
                     Ok(false) => Ok(()),
                     Err(failure) => Err(failure),
                 },
+                State::Failed(failure) => {
+                    let failure = failure.clone();
+                    this.state = State::Over;
+                    return Poll::Ready(Some(Err(failure)));
+                }
                 State::Over => return Poll::Ready(None),
             };
             if let Err(failure) = step {
-                this.state = State::Over;
-                this.out.clear();
-                return Poll::Ready(Some(Err(failure)));
+                this.state = State::Failed(failure);
             }
         }
     }
