@@ -1,1 +1,73 @@
-fn main() {}
+//! The massgen command.
+
+mod cli;
+mod command;
+mod demo;
+mod error;
+mod output;
+mod panic;
+mod team;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, error::ErrorKind};
+
+use cli::{Cli, Command};
+use error::{CliError, Exit};
+
+fn main() -> ExitCode {
+    panic::install();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(usage) => {
+            // Help and version are no errors, and a reader that has gone away is none either.
+            let _ = usage.print();
+            return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            if error.kind != error::ErrorKind::BrokenPipe {
+                let _ = writeln!(std::io::stderr(), "{error}");
+            }
+            error.exit().into()
+        }
+    }
+}
+
+/// Reads the command line; what the parser cannot know of is refused here in its words.
+fn parse() -> Result<Cli, clap::Error> {
+    let cli = Cli::try_parse()?;
+    let usage = |message: String| Cli::command().error(ErrorKind::ArgumentConflict, message);
+    if let (Some(command), Some(flag)) = (&cli.command, cli.run.misplaced()) {
+        let name = command.name();
+        return Err(usage(format!("`{flag}` is for a new question, not for `massgen {name}`")));
+    }
+    let is_run = matches!(cli.command, None | Some(Command::Demo(_) | Command::Resume(_)));
+    if cli.global.automation && !is_run {
+        return Err(usage("`--automation` is for a run, and this starts none".to_owned()));
+    }
+    let is_meant = std::env::args_os().any(|argument| argument == "--");
+    if let Some(name) = cli::misspelled_command(&cli.run.question).filter(|_| !is_meant) {
+        let word = cli.run.question.join(" ");
+        return Err(usage(format!(
+            "there is no command `{word}`; did you mean `{name}`?\n\n  \
+             To ask it as a question: massgen -- {word}"
+        )));
+    }
+    Ok(cli)
+}
+
+fn dispatch(cli: Cli) -> Result<Exit, CliError> {
+    let Cli { run, global, command } = cli;
+    match command {
+        None => command::run::run(run, &global),
+        Some(Command::Demo(arguments)) => command::demo::run(&arguments, &global),
+        Some(Command::Resume(arguments)) => command::resume::run(&arguments, &global),
+        Some(Command::Replay(arguments)) => command::replay::run(&arguments, &global),
+        Some(Command::Runs(arguments)) => command::runs::run(&arguments, &global),
+        Some(Command::Doctor(arguments)) => command::doctor::run(&arguments, &global),
+    }
+}

@@ -1,0 +1,346 @@
+//! The command line as data. Nothing here looks at files, keys or the network.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Several AI models answer one question together.
+#[derive(Debug, Parser)]
+#[command(
+    name = "massgen",
+    version,
+    about,
+    long_about = "Several AI models answer one question together: they work in parallel, see each \
+                  other's answers, vote or answer again, and the winner presents.\n\nThe answer \
+                  goes to stdout, everything else to stderr. Every run is kept and can be \
+                  resumed, replayed and checked.",
+    after_help = "Examples:\n  \
+        massgen demo                                       a whole run, no key, no network\n  \
+        massgen \"Which of these proofs is wrong?\"          a team from the keys that are set\n  \
+        massgen --config team.yaml \"…\"                     a team from a file\n  \
+        massgen --model gpt-5.4 --model deepseek-chat \"…\"  a quick team\n  \
+        git diff | massgen --config review.yaml --quiet -  question from stdin\n  \
+        massgen -- replay the tape                         a question that begins like a command",
+    subcommand_help_heading = "Commands",
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    #[command(flatten)]
+    pub global: GlobalArgs,
+
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub struct GlobalArgs {
+    /// Folder where runs are kept
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "MASSGEN_STATE_DIR",
+        hide_env_values = true,
+        default_value = ".massgen",
+        global = true,
+        help_heading = "Output and state"
+    )]
+    pub state_dir: PathBuf,
+
+    /// What goes to stdout: the answer, or every event as a line of JSON
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value_t = Format::Plain,
+        global = true,
+        help_heading = "Output and state"
+    )]
+    pub output: Format,
+
+    /// Print the answer and nothing else
+    #[arg(long, short, global = true, help_heading = "Output and state")]
+    pub quiet: bool,
+
+    /// Print a few stable lines for programs and keep status.json up to date
+    #[arg(
+        long,
+        global = true,
+        conflicts_with_all = ["output", "quiet"],
+        help_heading = "Output and state"
+    )]
+    pub automation: bool,
+
+    /// No colour, also on a terminal; NO_COLOR in the environment says the same
+    #[arg(long, global = true, help_heading = "Output and state")]
+    pub no_color: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Plain,
+    Json,
+}
+
+/// What a new run takes.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct RunArgs {
+    /// What to ask; `-` or nothing reads it from stdin
+    #[arg(value_name = "QUESTION")]
+    pub question: Vec<String>,
+
+    /// File that describes the team and its rules
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Model of a quick team; repeat it for each agent
+    ///
+    /// The provider follows from the name where it tells (`gpt-…`, `deepseek-…`), or is written in
+    /// front of it (`groq/llama-3.3-70b-versatile`), or is any server with `--base-url`.
+    #[arg(long = "model", short, value_name = "MODEL", conflicts_with = "config")]
+    pub models: Vec<String>,
+
+    /// Server that speaks OpenAI Chat Completions, for all of `--model`
+    #[arg(long, value_name = "URL", requires = "models")]
+    pub base_url: Option<String>,
+
+    /// Seed of every random choice of the run
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    pub seed: Option<u64>,
+
+    /// End coordination after this many seconds and present the best answer
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000), help_heading = "Limits")]
+    pub orchestrator_timeout: Option<u64>,
+
+    /// Most US dollars the run may cost, as far as prices are known
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars, help_heading = "Limits")]
+    pub max_cost: Option<f64>,
+
+    /// Most model calls of the run
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "Limits"
+    )]
+    pub max_calls: Option<u32>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Play a whole run with scripted agents: no key, no network
+    #[command(after_help = "Examples:\n  massgen demo\n  massgen demo --fast --output json")]
+    Demo(DemoArgs),
+
+    /// Go on with a run that was killed or stopped; no finished call is repeated
+    #[command(after_help = "Examples:\n  massgen resume latest\n  massgen resume 20260131-1425")]
+    Resume(ResumeArgs),
+
+    /// Show a run again, or recompute its decisions and compare
+    #[command(after_help = "Examples:\n  \
+        massgen replay latest --speed 4\n  \
+        massgen replay latest --no-wait\n  \
+        massgen replay --check latest")]
+    Replay(ReplayArgs),
+
+    /// List the runs there are, or show one
+    #[command(
+        after_help = "Examples:\n  massgen runs\n  massgen runs --json\n  massgen runs show latest",
+        args_conflicts_with_subcommands = true
+    )]
+    Runs(RunsArgs),
+
+    /// Say which keys, servers and folders are found, and what is missing
+    #[command(after_help = "Example:\n  massgen doctor")]
+    Doctor(DoctorArgs),
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Show everything at once instead of as it would stream
+    #[arg(long)]
+    pub fast: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ResumeArgs {
+    /// Name of the run, a beginning of it that is unique, or `latest`
+    #[arg(value_name = "RUN")]
+    pub name: String,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ReplayArgs {
+    /// Name of the run, a beginning of it that is unique, or `latest`
+    #[arg(value_name = "RUN")]
+    pub name: String,
+
+    /// Feed the logged inputs to the rules again and compare every decision
+    #[arg(long, conflicts_with_all = ["speed", "no_wait"])]
+    pub check: bool,
+
+    /// How many times faster than it was; 1 is as it was
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = speed)]
+    pub speed: f64,
+
+    /// Show everything at once
+    #[arg(long, conflicts_with = "speed")]
+    pub no_wait: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct RunsArgs {
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+
+    /// Print JSON, the same as `--output json`
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Show one run: who answered, who voted for whom, how it ended
+    Show {
+        /// Name of the run, a beginning of it that is unique, or `latest`
+        #[arg(value_name = "RUN")]
+        name: String,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct DoctorArgs {
+    /// Print JSON, the same as `--output json`
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Command {
+    pub const NAMES: [&str; 5] = ["demo", "resume", "replay", "runs", "doctor"];
+
+    pub fn name(&self) -> &'static str {
+        match self {
+            Command::Demo(_) => "demo",
+            Command::Resume(_) => "resume",
+            Command::Replay(_) => "replay",
+            Command::Runs(_) => "runs",
+            Command::Doctor(_) => "doctor",
+        }
+    }
+}
+
+impl RunArgs {
+    /// Returns the flag of a new run that was given although a command makes none, if there is one.
+    pub fn misplaced(&self) -> Option<&'static str> {
+        let given = [
+            ("QUESTION", !self.question.is_empty()),
+            ("--config", self.config.is_some()),
+            ("--model", !self.models.is_empty()),
+            ("--base-url", self.base_url.is_some()),
+            ("--seed", self.seed.is_some()),
+            ("--orchestrator-timeout", self.orchestrator_timeout.is_some()),
+            ("--max-cost", self.max_cost.is_some()),
+            ("--max-calls", self.max_calls.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
+}
+
+/// Returns the command that a one-word question is probably a misspelling of. A
+/// question costs money, so a slip of the finger must not become one.
+pub fn misspelled_command(question: &[String]) -> Option<&'static str> {
+    let [word] = question else { return None };
+    if word.len() < 3 || !word.bytes().all(|byte| byte.is_ascii_lowercase()) {
+        return None;
+    }
+    let distance_max = |name: &str| if name.len() > 4 { 2 } else { 1 };
+    let near = |name: &str| strsim::damerau_levenshtein(name, word) <= distance_max(name);
+    Command::NAMES.into_iter().find(|name| near(name))
+}
+
+fn dollars(text: &str) -> Result<f64, String> {
+    positive(text.trim_start_matches('$'), "dollars", 1_000_000.0)
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    positive(text.trim_end_matches('x'), "times", 1_000_000.0)
+}
+
+/// Reads a number above 0; the bound keeps what follows from overflowing.
+fn positive(text: &str, unit: &str, max: f64) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("not a number of {unit}"))?;
+    if number > 0.0 && number <= max {
+        Ok(number)
+    } else {
+        Err(format!("must be more than 0 and at most {max} {unit}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from([&["massgen"], arguments].concat())
+    }
+
+    #[test]
+    fn the_description_is_consistent() {
+        Cli::command().debug_assert();
+        let names: Vec<String> =
+            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        assert_eq!(names, Command::NAMES);
+    }
+
+    #[test]
+    fn only_an_exact_first_word_is_a_command() {
+        assert!(parse(&["runs"]).unwrap().command.is_some());
+        for question in ["runs in the park", "Replay", "demo?"] {
+            let cli = parse(&[question]).unwrap();
+            assert!(cli.command.is_none(), "{question}");
+            assert_eq!(cli.run.question, [question]);
+        }
+        let cli = parse(&["--", "replay", "the", "tape"]).unwrap();
+        assert!(cli.command.is_none());
+        assert_eq!(cli.run.question.join(" "), "replay the tape");
+    }
+
+    #[test]
+    fn what_holds_for_all_commands_stands_before_or_after_them() {
+        for arguments in [["--quiet", "demo"], ["demo", "--quiet"]] {
+            let cli = parse(&arguments).unwrap();
+            assert!(cli.global.quiet && cli.command.is_some());
+        }
+        let cli = parse(&["--seed", "3", "demo"]).unwrap();
+        assert_eq!(cli.run.misplaced(), Some("--seed"));
+        assert_eq!(parse(&["demo", "--state-dir", "x"]).unwrap().run.misplaced(), None);
+    }
+
+    #[test]
+    fn numbers_have_bounds() {
+        for bad in ["0", "-1", "nan", "inf", "soon", "1e300"] {
+            assert!(parse(&["--orchestrator-timeout", bad, "q"]).is_err(), "{bad}");
+            assert!(parse(&["--max-cost", bad, "q"]).is_err(), "{bad}");
+            assert!(parse(&["replay", "latest", "--speed", bad]).is_err(), "{bad}");
+        }
+        assert_eq!(parse(&["--max-cost", "$0.50", "q"]).unwrap().run.max_cost, Some(0.5));
+        assert!(parse(&["--max-calls", "0", "q"]).is_err());
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_no_question() {
+        let question = |text: &str| misspelled_command(&[text.to_owned()]);
+        assert_eq!(question("rnus"), Some("runs"));
+        assert_eq!(question("reply"), Some("replay"));
+        assert_eq!(question("why"), None);
+        assert_eq!(question("rust"), None);
+        assert_eq!(question("What"), None);
+        assert_eq!(misspelled_command(&["dmeo".to_owned(), "x".to_owned()]), None);
+    }
+}

@@ -1,0 +1,202 @@
+//! `massgen doctor`: what is found on this machine, what is missing, and what to do.
+//!
+//! Keys are named, never shown.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use massgen_config::{Environment, team_from_env};
+use massgen_models::LocalServer;
+use massgen_protocol::{BackendType, backend_types};
+use serde_json::json;
+
+use super::follow;
+use super::run::BUILD;
+use super::runs::pretty;
+use crate::cli::{DoctorArgs, Format, GlobalArgs};
+use crate::error::{CliError, Exit};
+use crate::output::{Look, Tone};
+use crate::team;
+
+/// One thing looked at.
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    found: String,
+    remedy: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    /// Not there, and a run may do without.
+    Missing,
+    /// A run cannot start.
+    Broken,
+}
+
+impl Verdict {
+    fn word(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Missing => "missing",
+            Verdict::Broken => "broken",
+        }
+    }
+}
+
+pub fn run(arguments: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
+    let env = team::environment();
+    let servers = if team::may_look_for_servers(&env) {
+        follow::runtime()?.block_on(massgen_models::local_servers())
+    } else {
+        Vec::new()
+    };
+    let checks = [
+        state(&global.state_dir),
+        keys(&env),
+        local_servers(&servers),
+        terminal(global),
+        whole_team(&env, &servers),
+    ];
+    let json = arguments.json || global.output == Format::Json;
+    let text = if json { as_json(&checks) } else { table(&checks, global) };
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::output)?;
+    let is_broken = checks.iter().any(|check| check.verdict == Verdict::Broken);
+    Ok(if is_broken { Exit::Configuration } else { Exit::Success })
+}
+
+/// Whether runs can be kept, tried where they would be.
+fn state(folder: &Path) -> Check {
+    let name = "state folder";
+    let shown = folder.display().to_string();
+    // The folder itself is made by the first run; until then its parent decides.
+    let existing = folder.ancestors().find(|path| path.is_dir() || path.as_os_str().is_empty());
+    let existing = existing.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let probe = existing.join(format!(".massgen-doctor-{}", std::process::id()));
+    let tried = fs::File::create_new(&probe).and_then(|_| fs::remove_file(&probe));
+    match tried {
+        Ok(()) => {
+            let n_runs = massgen_log::list(folder).map_or(0, |runs| runs.len());
+            Check {
+                name,
+                verdict: Verdict::Ok,
+                found: format!("{shown}, {n_runs} runs"),
+                remedy: None,
+            }
+        }
+        Err(error) => Check {
+            name,
+            verdict: Verdict::Broken,
+            found: format!("`{shown}` cannot be written: {error}"),
+            remedy: Some("name another folder with `--state-dir` or MASSGEN_STATE_DIR".to_owned()),
+        },
+    }
+}
+
+/// Which keys of backends that this build calls are set.
+fn keys(env: &Environment) -> Check {
+    let name = "keys";
+    let is_set = |key: &str| env.vars.get(key).is_some_and(|value| !value.trim().is_empty());
+    let hosted = || backend_types().iter().filter(|kind| kind.needs_key() && kind.is_callable());
+    let mut found: Vec<&str> = Vec::new();
+    for key in hosted().flat_map(|kind| kind.key_env.iter().copied()).filter(|key| is_set(key)) {
+        if !found.contains(&key) {
+            found.push(key);
+        }
+    }
+    if found.is_empty() {
+        let mut names: Vec<&str> = hosted().filter_map(first_key).collect();
+        names.dedup();
+        return Check {
+            name,
+            verdict: Verdict::Missing,
+            found: "none is set".to_owned(),
+            remedy: Some(format!("set one of {}", names.join(", "))),
+        };
+    }
+    Check { name, verdict: Verdict::Ok, found: found.join(", "), remedy: None }
+}
+
+fn first_key(kind: &BackendType) -> Option<&'static str> {
+    kind.key_env.first().copied()
+}
+
+fn local_servers(servers: &[LocalServer]) -> Check {
+    let name = "local servers";
+    if servers.is_empty() {
+        return Check {
+            name,
+            verdict: Verdict::Missing,
+            found: "none answers on the usual ports".to_owned(),
+            remedy: Some("start Ollama, LM Studio, vLLM, SGLang or llama.cpp".to_owned()),
+        };
+    }
+    let told = |server: &LocalServer| {
+        format!("{} at {}, models: {}", server.kind, server.base_url, server.models.join(", "))
+    };
+    let found = servers.iter().map(told).collect::<Vec<_>>().join("; ");
+    Check { name, verdict: Verdict::Ok, found, remedy: None }
+}
+
+fn terminal(global: &GlobalArgs) -> Check {
+    let look = Look::of_stderr(global.no_color);
+    let colour = if look.colour { "colour" } else { "no colour" };
+    let found = match look.terminal {
+        Some(columns) => format!("{columns} columns, {colour}"),
+        None => "stderr is none; plain lines are written".to_owned(),
+    };
+    Check { name: "terminal", verdict: Verdict::Ok, found, remedy: None }
+}
+
+/// Who is asked by a question without a config.
+fn whole_team(env: &Environment, servers: &[LocalServer]) -> Check {
+    let name = "team";
+    let hosted = team_from_env(env);
+    let models = hosted.iter().map(|model| model.model.as_str());
+    let local = servers.iter().flat_map(|server| server.models.iter().map(String::as_str));
+    let models: Vec<&str> = models.chain(local).take(team::FOUND_AGENTS_MAX).collect();
+    if models.is_empty() {
+        return Check {
+            name,
+            verdict: Verdict::Broken,
+            found: "nobody to ask without a config".to_owned(),
+            remedy: Some("see keys and local servers above, or try `massgen demo`".to_owned()),
+        };
+    }
+    Check { name, verdict: Verdict::Ok, found: models.join(", "), remedy: None }
+}
+
+fn table(checks: &[Check], global: &GlobalArgs) -> String {
+    let look = Look { terminal: None, ..Look::of_stdout(global.no_color) };
+    let mut text = format!("{BUILD}\n\n");
+    for check in checks {
+        let tone = match check.verdict {
+            Verdict::Ok => Tone::Good,
+            Verdict::Missing | Verdict::Broken => Tone::Warning,
+        };
+        let verdict = look.paint(tone, &format!("{:<8}", check.verdict.word()));
+        text.push_str(&format!("{verdict} {:<14} {}\n", check.name, check.found));
+        if let Some(remedy) = &check.remedy {
+            text.push_str(&format!("{:<23} {remedy}\n", ""));
+        }
+    }
+    text
+}
+
+fn as_json(checks: &[Check]) -> String {
+    let checks: Vec<_> = checks
+        .iter()
+        .map(|check| {
+            json!({
+                "name": check.name,
+                "verdict": check.verdict.word(),
+                "found": check.found,
+                "remedy": check.remedy,
+            })
+        })
+        .collect();
+    pretty(&json!({ "build": BUILD, "checks": checks }))
+}

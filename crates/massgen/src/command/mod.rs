@@ -1,0 +1,9 @@
+//! One file a command: what it needs, what it does, how it ends.
+
+pub mod demo;
+pub mod doctor;
+mod follow;
+pub mod replay;
+pub mod resume;
+pub mod run;
+pub mod runs;

@@ -1,0 +1,40 @@
+//! `massgen resume`: go on with a run that was killed or stopped.
+
+use std::path::Path;
+
+use massgen_log::RunStatus;
+use massgen_runtime::Session;
+
+use super::follow;
+use super::run::{from_start, options};
+use super::runs::find;
+use crate::cli::{GlobalArgs, ResumeArgs};
+use crate::error::{CliError, Exit};
+use crate::{output, team};
+
+pub fn run(arguments: &ResumeArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
+    let run = find(global, &arguments.name)?;
+    let id = run.id().clone();
+    match run.status() {
+        RunStatus::Finished { .. } => {
+            return Err(CliError::configuration(format!("run `{id}` has come to its end"))
+                .hint(format!("show it again with `massgen replay {id}`")));
+        }
+        RunStatus::Interrupted { resumable: false } => {
+            return Err(CliError::configuration(format!("run `{id}` cannot be resumed"))
+                .because("its log is incomplete: the disk refused a write")
+                .hint(format!("see what there is with `massgen replay {id}`")));
+        }
+        // The lock and the reader tell more than we could.
+        RunStatus::Running | RunStatus::Unreadable { .. } | RunStatus::Interrupted { .. } => {}
+    }
+    let mut spec = run.manifest().spec.clone();
+    let config_path = run.manifest().config_path.clone();
+    team::restore_keys(&mut spec, &team::environment(), config_path.as_deref().map(Path::new))?;
+    let options = options(&spec, global, config_path.map(Into::into))?;
+    let mut output = output::choose(global, &run);
+    follow::runtime()?.block_on(async {
+        let session = Session::resume(run, spec, options).map_err(from_start)?;
+        follow::follow(session, output.as_mut()).await
+    })
+}

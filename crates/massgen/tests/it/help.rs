@@ -1,0 +1,71 @@
+//! Every command explains itself, with an example.
+
+use crate::binary::Place;
+
+const COMMANDS: [&str; 5] = ["demo", "resume", "replay", "runs", "doctor"];
+
+#[test]
+fn help_names_every_command_and_goes_to_stdout() {
+    let help = Place::new().run(&["--help"]).expect(0);
+    for command in COMMANDS {
+        assert!(help.stdout.contains(&format!("  {command} ")), "{}", help.stdout);
+    }
+    assert!(help.stdout.contains("Examples:"));
+    assert_eq!(help.stderr, "");
+}
+
+#[test]
+fn every_command_has_examples_that_begin_with_its_name() {
+    for command in COMMANDS {
+        let help = Place::new().run(&[command, "--help"]).expect(0);
+        assert!(help.stdout.contains(&format!("\n  massgen {command}")), "{}", help.stdout);
+    }
+}
+
+#[test]
+fn examples_of_the_help_and_the_readme_can_be_parsed() {
+    // An example that is refused as a command line ends with 2; one that is run here
+    // ends otherwise, for want of a key, a file or a run.
+    let readme = include_str!("../../../../README.md");
+    let help = Place::new().run(&["--help"]).expect(0).stdout;
+    let mut n_examples = 0;
+    for line in readme.lines().chain(help.lines()) {
+        let line = line.trim_start();
+        if !line.starts_with("massgen ") || line.contains(['|', '<', '>', '[']) {
+            continue;
+        }
+        let arguments = words(line.split(" #").next().unwrap());
+        let arguments: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+        if arguments.first() == Some(&"demo") {
+            continue;
+        }
+        let place = Place::new();
+        let done = place.run(&arguments);
+        assert_eq!(done.code, 1, "{line}\n{}\n{}", done.stdout, done.stderr);
+        n_examples += 1;
+    }
+    assert!(n_examples >= 8, "{n_examples}");
+}
+
+#[test]
+fn the_version_is_told() {
+    let version = Place::new().run(&["--version"]).expect(0);
+    assert_eq!(version.stdout, format!("massgen {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+/// Splits a command line at blanks outside of quotes; what stands two blanks after
+/// is an explanation.
+fn words(line: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut is_quoted = false;
+    let line = line.split_once("   ").map_or(line, |(line, _)| line);
+    for c in line.trim_end().chars() {
+        match c {
+            '"' => is_quoted = !is_quoted,
+            ' ' if !is_quoted => words.push(String::new()),
+            c => words.last_mut().unwrap().push(c),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}

@@ -1,0 +1,12 @@
+//! The command as users run it: command line → output, exit code, files.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod automation;
+mod binary;
+mod demo;
+mod errors;
+mod help;
+mod json;
+mod kill;
+mod runs;
