@@ -138,7 +138,10 @@ fn tls_message(problem: &rustls::Error, server: &str) -> String {
     match problem {
         rustls::Error::InvalidCertificate(certificate) => {
             let (what, remedy) = match certificate {
-                Certificate::UnknownIssuer => ("its issuer is not trusted", OWN_AUTHORITY),
+                // A bad signature is an issuer that only has the name of a trusted one.
+                Certificate::UnknownIssuer | Certificate::BadSignature => {
+                    ("its issuer is not trusted", OWN_AUTHORITY)
+                }
                 Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => (
                     "it was issued for another name",
                     "check the host in `base_url`, or have the certificate issued for it",
@@ -148,6 +151,14 @@ fn tls_message(problem: &rustls::Error, server: &str) -> String {
                 }
                 Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
                     ("it is not valid yet", "check this machine's clock")
+                }
+                // What `openssl req -x509` makes by default. The type is not ours to name.
+                Certificate::Other(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => {
+                    (
+                        "it is an authority's own certificate, not a server's",
+                        "make one for the server with `basicConstraints=CA:FALSE`, and set \
+                     SSL_CERT_FILE to a PEM file with it",
+                    )
                 }
                 _ => ("it cannot be verified", OWN_AUTHORITY),
             };
