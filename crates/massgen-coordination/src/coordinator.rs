@@ -446,3 +446,6 @@ impl Coordinator {
         self.wrap_up
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ impl Model for Exploration {
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
         let mut next = world.clone();
-        next.apply(&self.setup, &action);
+        let _ = next.apply(&self.setup, &action);
         Some(next)
     }
 

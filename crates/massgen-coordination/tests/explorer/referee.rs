@@ -273,10 +273,14 @@ impl Referee {
                 self.ended_outside = true;
             }
             Input::Due(Deadline::Backoff { agent, failures }) => {
-                self.agents[agent.at()].pause.take_if(|pause| pause == failures);
+                if let Some(books) = self.agents.get_mut(agent.at()) {
+                    books.pause.take_if(|pause| pause == failures);
+                }
             }
             Input::SnapshotTaken { answer, snapshot: None } => {
-                self.agents[answer.agent.at()].freezing.take_if(|freezing| freezing == answer);
+                if let Some(books) = self.agents.get_mut(answer.agent.at()) {
+                    books.freezing.take_if(|freezing| freezing == answer);
+                }
             }
             Input::CallSettled { call, spend, .. } => {
                 self.reserved.remove(call);
@@ -417,10 +421,11 @@ impl Referee {
             && epoch > Epoch(0)
             && !self.is_vote_only(round.agent);
         let is_from_answer = matches!(input, Input::SnapshotTaken { .. });
+        let disturbs = is_first_draft && is_from_answer;
         let is_allowed = match self.policy.on_new_answer {
             OnNewAnswer::Interrupt => true,
-            OnNewAnswer::Graceful => !(is_first_draft && is_from_answer),
-            OnNewAnswer::Wait => !interrupt && !(is_first_draft && is_from_answer),
+            OnNewAnswer::Graceful => !disturbs,
+            OnNewAnswer::Wait => !(disturbs || interrupt),
         };
         let books = &mut self.agents[round.agent.at()];
         books.told = epoch;

@@ -179,14 +179,9 @@ pub fn small_setups() -> Vec<Setup> {
 /// What takes longer: run by `cargo run --release -p massgen-coordination --example explore`.
 pub fn large_setups() -> Vec<Setup> {
     let failing = Trouble { failures: true, ..Trouble::default() };
+    let unlucky = Trouble { exhaustion: true, snapshot_failures: true, ..failing };
     let setup = |name, n_agents, policy, trouble| Setup { name, n_agents, policy, trouble };
     vec![
-        setup(
-            "3 agents × 1 answer × 2 failures, attempt deadline",
-            3,
-            attempt_deadline(policy(1, 2)),
-            failing,
-        ),
         setup("3 agents × 2 answers × 2 failures", 3, policy(2, 2), failing),
         setup(
             "3 agents × 2 answers × 2 failures, attempt deadline",
@@ -195,17 +190,45 @@ pub fn large_setups() -> Vec<Setup> {
             failing,
         ),
         setup(
-            "3 agents × 1 answer × 2 failures, all deadlines, undecided agents, failed snapshots",
+            "3 agents × 2 answers × 2 failures, all deadlines, undecided agents, failed snapshots",
             3,
-            all_deadlines(policy(1, 2)),
-            Trouble { exhaustion: true, snapshot_failures: true, ..failing },
+            all_deadlines(policy(2, 2)),
+            unlucky,
         ),
-        setup("4 agents × 1 answer", 4, policy(1, 1), failing),
-        setup("4 agents × 1 answer, attempt deadline", 4, attempt_deadline(policy(1, 1)), failing),
+        setup("3 agents × 3 answers × 2 failures", 3, policy(3, 2), failing),
+        setup("4 agents × 1 answer × 1 failure", 4, policy(1, 1), failing),
+        setup(
+            "4 agents × 1 answer × 1 failure, attempt deadline",
+            4,
+            attempt_deadline(policy(1, 1)),
+            failing,
+        ),
+        setup("4 agents × 1 answer × 2 failures", 4, policy(1, 2), failing),
+        setup(
+            "4 agents × 2 answers, voting deferred, no vote for oneself",
+            4,
+            Policy { defer_voting: true, self_vote: SelfVote::Forbid, ..policy(2, 1) },
+            failing,
+        ),
+        setup(
+            "3 agents × 1 answer × 2 failures, a review may restart once, attempt deadline",
+            3,
+            attempt_deadline(Policy { restarts_max: 1, ..policy(1, 2) }),
+            failing,
+        ),
         setup(
             "3 agents × 1 answer, budget of 8 calls",
             3,
             Policy { budget: Budget { calls: Some(8), ..Budget::default() }, ..policy(1, 1) },
+            Trouble { calls: true, ..failing },
+        ),
+        setup(
+            "2 agents × 2 answers × 2 failures, budget of 120 tokens, all deadlines",
+            2,
+            all_deadlines(Policy {
+                budget: Budget { tokens: Some(120), ..Budget::default() },
+                ..policy(2, 2)
+            }),
             Trouble { calls: true, ..failing },
         ),
     ]

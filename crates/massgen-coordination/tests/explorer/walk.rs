@@ -60,7 +60,7 @@ pub fn walk(setup: &Setup, start: World) -> Shape {
             continue;
         };
         let mut world = top.world.clone();
-        world.apply(setup, action);
+        let _ = world.apply(setup, action);
         top.n_done += 1;
         shape.n_transitions += 1;
         let fingerprint = world.fingerprint();
@@ -98,7 +98,7 @@ pub fn shortest_breach(setup: &Setup, start: World) -> Option<(Breach, Vec<Actio
         world.actions(setup, &mut actions);
         for action in actions {
             let mut next = world.clone();
-            next.apply(setup, &action);
+            let _ = next.apply(setup, &action);
             if seen.insert(next.fingerprint()) {
                 let way = way.iter().cloned().chain([action]).collect();
                 pending.push_back((next, way));

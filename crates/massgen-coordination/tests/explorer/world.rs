@@ -218,17 +218,19 @@ impl World {
         }
     }
 
-    /// Lets something happen; a law that it breaks stays in the new world.
-    pub fn apply(&mut self, setup: &Setup, action: &Action) {
+    /// Lets something happen, and returns it as the coordinator was told; a law that it
+    /// breaks stays in the new world.
+    pub fn apply(&mut self, setup: &Setup, action: &Action) -> Input {
         self.said.clear();
         let input = self.input(action);
-        let outcome = self.tell(input).and_then(|()| {
+        let outcome = self.tell(input.clone()).and_then(|()| {
             let mut actions = Vec::new();
             self.actions(setup, &mut actions);
             let goes_on = self.is_finished() || !actions.is_empty();
             Law::OnlyEndsAreEnds.require(goes_on, || format!("{:?}", self.coordinator))
         });
         self.breach = outcome.err();
+        input
     }
 
     /// Returns the state as the walk tells states apart.
@@ -448,6 +450,30 @@ impl World {
             if !self.referee.allows_vote(agent, choice) {
                 noise.push(submit(vote(choice)));
             }
+        }
+    }
+}
+
+impl Action {
+    /// Returns whether this ends a run, or its hurry, from outside.
+    pub fn is_outside_end(&self) -> bool {
+        match self {
+            Action::Interrupt
+            | Action::Due(Deadline::WrapUp { .. } | Deadline::Attempt { .. } | Deadline::Budget) => {
+                true
+            }
+            Action::Begin
+            | Action::Request(_)
+            | Action::Settle(..)
+            | Action::SettleOrphan(_)
+            | Action::Answer(_)
+            | Action::Vote { .. }
+            | Action::Fail(..)
+            | Action::Exhaust(_)
+            | Action::Snapshot(..)
+            | Action::Due(_)
+            | Action::Present(_)
+            | Action::Review(..) => false,
         }
     }
 }

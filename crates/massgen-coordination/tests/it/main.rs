@@ -3,9 +3,9 @@
 
 mod explore;
 #[path = "../explorer/mod.rs"]
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "shared with the mutants and the example, which need other parts"
-)]
+#[allow(dead_code, unused_imports, reason = "shared with the mutants and the example")]
 mod explorer;
+mod random;
+mod replay;
+mod scenarios;
+mod script;
