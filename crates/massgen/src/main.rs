@@ -9,6 +9,7 @@ mod panic;
 mod team;
 
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, error::ErrorKind};
@@ -26,9 +27,11 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
         }
     };
-    match dispatch(cli) {
-        Ok(exit) => exit.into(),
-        Err(error) => {
+    // A fault of ours ends under a documented code too; the hook has told of it.
+    match catch_unwind(AssertUnwindSafe(|| dispatch(cli))) {
+        Err(_fault) => Exit::Execution.into(),
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(error)) => {
             if error.kind != error::ErrorKind::BrokenPipe {
                 let _ = writeln!(std::io::stderr(), "{error}");
             }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use massgen_log::{RunDir, RunStatus, RunSummary};
+use massgen_log::{LogError, RunDir, RunStatus, RunSummary};
 use massgen_view::{Names, words};
 use serde_json::{Value, json};
 
@@ -31,8 +31,11 @@ pub fn run(arguments: &RunsArgs, global: &GlobalArgs) -> Result<Exit, CliError> 
 }
 
 /// A run that cannot be found or read is the user's to correct.
-pub fn from_log(error: massgen_log::LogError) -> CliError {
-    let hint = error.hint();
+pub fn from_log(error: LogError) -> CliError {
+    let hint = match &error {
+        LogError::NoRuns { .. } => Some("make one with `massgen demo`".to_owned()),
+        _ => error.hint(),
+    };
     let mut told = CliError::configuration(error.to_string());
     if let Some(source) = std::error::Error::source(&error) {
         told = told.because(source.to_string());

@@ -71,7 +71,7 @@ fn a_run_without_an_answer_says_so_in_line_status_and_code() {
     place.file("silent.yaml", include_str!("silent.yaml"));
     place.file(
         "team.yaml",
-        "agents:\n  - id: mute/one\n    backend: {type: scripted, script: silent.yaml}\n",
+        "agents:\n  - id: mute/one\n    backend: {type: scripted, script: silent.yaml, model: mute/one}\n",
     );
     let arguments = ["--config", "team.yaml", "--automation", "Why?"];
     let done = place.run(&arguments).expect(2);

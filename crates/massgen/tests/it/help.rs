@@ -24,8 +24,8 @@ fn every_command_has_examples_that_begin_with_its_name() {
 
 #[test]
 fn examples_of_the_help_and_the_readme_can_be_parsed() {
-    // An example that is refused as a command line ends with 2; one that is run here
-    // ends otherwise, for want of a key, a file or a run.
+    // An example that is refused as a command line ends with 2; here, for want of a
+    // key, a file or a run, the others end with 1, or with 0 where they list nothing.
     let readme = include_str!("../../../../README.md");
     let help = Place::new().run(&["--help"]).expect(0).stdout;
     let mut n_examples = 0;
@@ -39,9 +39,9 @@ fn examples_of_the_help_and_the_readme_can_be_parsed() {
         if arguments.first() == Some(&"demo") {
             continue;
         }
-        let place = Place::new();
+        let place = Place::new().env("MASSGEN_LOCAL_SERVERS", "off");
         let done = place.run(&arguments);
-        assert_eq!(done.code, 1, "{line}\n{}\n{}", done.stdout, done.stderr);
+        assert!(matches!(done.code, 0 | 1), "{line}\n{}\n{}", done.stdout, done.stderr);
         n_examples += 1;
     }
     assert!(n_examples >= 8, "{n_examples}");

@@ -5,8 +5,11 @@
 mod automation;
 mod binary;
 mod demo;
+mod documents;
 mod errors;
 mod help;
 mod json;
 mod kill;
 mod runs;
+mod signals;
+mod teams;

@@ -100,7 +100,20 @@ fn whole_run() -> Vec<EventBody> {
 
 #[test]
 fn agents_are_told_apart_and_never_share_a_line() {
-    insta::assert_snapshot!(shown(Look::PIPE, whole_run()));
+    insta::assert_snapshot!(shown(Look::PIPE, whole_run()), @r"
+    run r1, 2 agents
+    [agent1 (careful)] m on scripted
+    [agent2 (quick)] m on scripted
+    question: 6 × 7?
+    [agent1 (careful)] Six times seven is
+    [agent2 (quick)] Let me think.
+    [agent2 (quick)] rate limited (429): slow down; try 2 follows in 2.0 s
+    [agent1 (careful)] 42.
+    [agent1 (careful)] answers agent1.1: 42, by multiplication
+    [agent2 (quick)] votes for agent1 (careful): checked
+    agent1.1 (careful) wins: 2 of 2 votes
+    [agent1 (careful)] writes the final answer
+    ");
 }
 
 #[test]
@@ -137,7 +150,7 @@ fn a_terminal_gets_long_text_as_it_fills_and_a_line_that_is_taken_back() {
     }
     plain.tick(Millis(5_000)).unwrap();
     let before = String::from_utf8(plain.out.clone()).unwrap();
-    assert!(before.contains("[agent1 (careful)] a paragraph that goes on and on\n"), "{before}");
+    assert!(before.contains("[agent1 (careful)] a paragraph that goes on and\n"), "{before}");
     assert!(before.contains("agent2 thinking 5 s"), "{before}");
     plain.line(None, Tone::Plain, "next").unwrap();
     let after = String::from_utf8(plain.out).unwrap();

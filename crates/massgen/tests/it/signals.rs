@@ -1,0 +1,129 @@
+//! Ctrl-C once wraps up, asking to terminate stops; what was stopped goes on.
+
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::binary::Place;
+
+/// `quick` answers and votes; `stuck` never says a word.
+const SCRIPT: &str = "agents:\n\
+    \x20 quick:\n\
+    \x20   replies:\n\
+    \x20     - {when: first, new_answer: \"It is 42.\"}\n\
+    \x20     - {when: present, text: \"It is 42, finally.\"}\n\
+    \x20     - {when: answers_in_view, vote: agent1}\n\
+    \x20 stuck:\n\
+    \x20   replies:\n\
+    \x20     - {fault: {stall: true}}\n";
+
+const TEAM: &str = "agents:\n\
+    \x20 - {id: quick, backend: {type: scripted, script: script.yaml, model: quick}}\n\
+    \x20 - {id: stuck, backend: {type: scripted, script: script.yaml, model: stuck}}\n";
+
+struct Running {
+    child: Child,
+    events: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    fn start(place: &Place) -> Running {
+        let arguments = ["--config", "team.yaml", "--output", "json", "6 x 7?"];
+        let mut child = place
+            .command(&arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let events = BufReader::new(child.stdout.take().unwrap()).lines();
+        Running { child, events }
+    }
+
+    /// Waits for the next event of this type.
+    fn until(&mut self, kind: &str) -> Value {
+        for line in &mut self.events {
+            let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if event["type"] == kind {
+                return event;
+            }
+        }
+        panic!("the run ended before `{kind}`");
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    fn code(mut self) -> i32 {
+        for line in self.events {
+            line.unwrap();
+        }
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+}
+
+fn place() -> Place {
+    let place = Place::new();
+    place.file("script.yaml", SCRIPT).file("team.yaml", TEAM);
+    place
+}
+
+#[test]
+fn ctrl_c_wraps_up_with_the_answer_there_is() {
+    let place = place();
+    let mut run = Running::start(&place);
+    run.until("vote_cast");
+    run.signal("-INT");
+    run.until("interrupt_requested");
+    let end = run.until("turn_finished");
+    assert_eq!(end["outcome"]["outcome"], "answered");
+    assert_eq!(end["outcome"]["basis"]["basis"], "interrupted");
+    assert_eq!(run.code(), 4);
+    let replay = place.run(&["replay", "latest", "--no-wait", "--quiet"]).expect(0);
+    assert!(replay.stdout.contains("42"), "{}", replay.stdout);
+}
+
+#[test]
+fn what_was_told_to_terminate_stops_and_goes_on_later() {
+    let place = place();
+    let mut run = Running::start(&place);
+    run.until("vote_cast");
+    run.signal("-TERM");
+    assert_eq!(run.code(), 4);
+    let runs = place.run(&["runs"]).expect(0);
+    assert!(runs.stdout.contains("can be resumed"), "{}", runs.stdout);
+
+    // The stuck one comes to its senses.
+    place.file("script.yaml", &SCRIPT.replace("{fault: {stall: true}}", "{vote: agent1}"));
+    let resumed = place.run(&["resume", "latest"]).expect(0);
+    assert!(resumed.stdout.contains("It is 42, finally."), "{}", resumed.stdout);
+    assert!(resumed.stderr.contains("2 of 2 votes"), "{}", resumed.stderr);
+    place.run(&["replay", "--check", "latest"]).expect(0);
+}
+
+#[test]
+fn a_reader_that_leaves_stops_the_run_and_leaves_it_resumable() {
+    let place = place();
+    let mut run = Running::start(&place);
+    run.until("vote_cast");
+    let Running { mut child, events } = run;
+    drop(events);
+    // The next line fails to be written; the stuck agent's deadline is far away, so
+    // something has to be said: a wish of the user's is.
+    let id = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn two_processes_do_not_write_one_run() {
+    let place = place();
+    let mut run = Running::start(&place);
+    run.until("vote_cast");
+    let second = place.run(&["resume", "latest"]).expect(1);
+    assert!(second.stderr.contains("being written by"), "{}", second.stderr);
+    run.signal("-TERM");
+    assert_eq!(run.code(), 4);
+}
