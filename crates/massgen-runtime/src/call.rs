@@ -15,8 +15,15 @@ use massgen_protocol::{
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-/// A piece of text waits this long for more.
+/// A piece of text waits this long for more …
 const COALESCE_MS: u64 = 30;
+
+/// … up to this long in a long reply: a reader of page ten does not miss a tenth of a
+/// second, and a log of short lines is mostly frame.
+const COALESCE_MS_MAX: u64 = 300;
+
+/// Streamed bytes after which a piece waits a millisecond longer.
+const BYTES_PER_MS: u64 = 64;
 
 /// … or until it is this long.
 const COALESCE_BYTES: usize = 4_096;
@@ -71,6 +78,8 @@ struct Buffer {
     due: Option<Instant>,
     redactor: StreamRedactor,
     tool: Option<(String, u64)>,
+    /// Bytes streamed so far.
+    streamed: u64,
 }
 
 impl Buffer {
@@ -81,12 +90,14 @@ impl Buffer {
             due: None,
             redactor: StreamRedactor::new(redactor),
             tool: None,
+            streamed: 0,
         }
     }
 
     fn arm(&mut self) {
         if self.due.is_none() {
-            self.due = Some(Instant::now() + Duration::from_millis(COALESCE_MS));
+            let wait_ms = (COALESCE_MS + self.streamed / BYTES_PER_MS).min(COALESCE_MS_MAX);
+            self.due = Some(Instant::now() + Duration::from_millis(wait_ms));
         }
     }
 }
@@ -129,6 +140,7 @@ impl<R: From<(CallId, CallReport)> + Send> Task<R> {
                 Ok(ModelEvent::ToolArguments { index: _, delta }) => {
                     if let Some((_, bytes)) = &mut self.buffer.tool {
                         *bytes += delta.len() as u64;
+                        self.buffer.streamed += delta.len() as u64;
                         self.buffer.arm();
                     }
                 }
@@ -154,6 +166,7 @@ impl<R: From<(CallId, CallReport)> + Send> Task<R> {
             self.flush(true).await;
             self.buffer.channel = channel;
         }
+        self.buffer.streamed += text.len() as u64;
         self.buffer.text.push_str(&self.buffer.redactor.push(text));
         self.buffer.arm();
         if self.buffer.text.len() >= COALESCE_BYTES {

@@ -13,25 +13,36 @@ use tokio::sync::broadcast::error::RecvError;
 /// Events a watcher may be behind before it has to read the log.
 const WATCHER_EVENTS_MAX: usize = 4_096;
 
-#[derive(Clone)]
+/// The loop's end: watchers end when it goes.
 pub(crate) struct Fanout {
     sender: broadcast::Sender<Arc<Event>>,
+}
+
+/// The watchers' end, which keeps nothing alive.
+pub(crate) struct Watch {
+    sender: broadcast::WeakSender<Arc<Event>>,
     run: RunDir,
 }
 
 impl Fanout {
-    pub(crate) fn new(run: RunDir) -> Fanout {
-        Fanout { sender: broadcast::channel(WATCHER_EVENTS_MAX).0, run }
+    pub(crate) fn new(run: RunDir) -> (Fanout, Watch) {
+        let sender = broadcast::Sender::new(WATCHER_EVENTS_MAX);
+        let watch = Watch { sender: sender.downgrade(), run };
+        (Fanout { sender }, watch)
     }
 
     pub(crate) fn show(&self, event: Arc<Event>) {
         // Nobody watching is fine.
         let _ = self.sender.send(event);
     }
+}
 
+impl Watch {
     pub(crate) fn watch(&self, from: u64) -> Subscription {
+        // After the end there is still the log to read.
+        let sender = self.sender.upgrade().unwrap_or_else(|| broadcast::Sender::new(1));
         Subscription {
-            receiver: self.sender.subscribe(),
+            receiver: sender.subscribe(),
             log: Follower::new(&self.run, from),
             next: from,
             missed: Vec::new().into_iter(),

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::driver::Driver;
-use crate::fanout::Fanout;
+use crate::fanout::{Fanout, Watch};
 use crate::replay::{Divergence, rebuild};
 use crate::{Engine, Seams, Subscription};
 
@@ -83,7 +83,7 @@ pub struct Finished {
 pub struct Session {
     run: RunDir,
     ops: mpsc::Sender<Op>,
-    fanout: Fanout,
+    watch: Watch,
     task: JoinHandle<Finished>,
 }
 
@@ -164,7 +164,7 @@ impl Session {
         offset_ms: u64,
         first: Vec<EventBody>,
     ) -> Session {
-        let fanout = Fanout::new(run.clone());
+        let (fanout, watch) = Fanout::new(run.clone());
         let (ops, wishes) = mpsc::channel(OPS_MAX);
         let driver = Driver::new(
             run.id().clone(),
@@ -174,11 +174,11 @@ impl Session {
             backends,
             redactor,
             seams,
-            fanout.clone(),
+            fanout,
             offset_ms,
         );
         let task = tokio::spawn(driver.run(first, wishes));
-        Session { run, ops, fanout, task }
+        Session { run, ops, watch, task }
     }
 
     pub fn run(&self) -> &RunDir {
@@ -191,12 +191,12 @@ impl Session {
 
     /// Watches the run from its first event on, those of earlier processes included.
     pub fn subscribe(&self) -> Subscription {
-        self.fanout.watch(0)
+        self.watch.watch(0)
     }
 
     /// Watches from event `seq` on.
     pub fn subscribe_from(&self, seq: u64) -> Subscription {
-        self.fanout.watch(seq)
+        self.watch.watch(seq)
     }
 
     /// Tells the session what the user wants. Too late is no error.
@@ -214,12 +214,7 @@ impl Session {
     /// # Panics
     /// If the loop itself panicked; its message names the event to replay from.
     pub async fn join(self) -> Finished {
-        let Session { task, fanout, ops, .. } = self;
-        // Watchers end when the loop does, not when the handle goes.
-        drop(fanout);
-        let finished = task.await;
-        drop(ops);
-        match finished {
+        match self.task.await {
             Ok(finished) => finished,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
             Err(error) => unreachable!("nobody aborts the loop: {error}"),

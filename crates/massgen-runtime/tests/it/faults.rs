@@ -226,6 +226,24 @@ async fn an_interrupt_wraps_up_and_a_stop_stops() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_ends_with_the_run_while_its_session_is_held() {
+    let server = Server::start(behaviour::consensus(&["four"]));
+    let dir = tempfile::tempdir().unwrap();
+    let session =
+        Session::start(spec(&[&server, &server], policy()), team::options(dir.path())).unwrap();
+    let mut watch = session.subscribe();
+    let seen = tokio::time::timeout(Duration::from_secs(20), async {
+        let mut seen = 0;
+        while watch.next().await.is_some() {
+            seen += 1;
+        }
+        seen
+    });
+    let seen = seen.await.expect("the watcher waits for ever");
+    assert_eq!(seen, team::finish(session, dir).await.events.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watcher_that_sleeps_slows_nobody_and_misses_nothing() {
     let server = Server::start(behaviour::consensus(&["four"]));
     let dir = tempfile::tempdir().unwrap();

@@ -42,24 +42,23 @@ async fn a_conversation_only_grows_so_that_prompt_caches_hold() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn models_see_aliases_never_ids_and_never_a_call_without_its_result() {
-    let n = std::sync::atomic::AtomicUsize::new(0);
     let inner = behaviour::consensus(&["four"]);
-    // Every other reply breaks a rule: both tools, a stray tool, an unknown alias.
+    // After its answer each agent breaks three rules: both tools, a stray tool, an unknown alias.
     let server = Server::start(script(move |request| {
-        let turn = n.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let said = request.messages().iter().filter(|message| message["role"] == "assistant");
         let broken = Reply::stream();
-        match turn % 6 {
+        match said.count() {
             1 => broken
                 .tool_call(0, "x1", "vote", &json!({"agent_id": "agent1", "reason": "r"}))
                 .tool_call(1, "x2", "new_answer", &json!({"content": "both"})),
-            3 => broken.tool_call(0, "y1", "no_such_tool", &json!({})),
-            5 => broken.tool_call(0, "z1", "vote", &json!({"agent_id": "agent9", "reason": "r"})),
+            2 => broken.tool_call(0, "y1", "no_such_tool", &json!({})),
+            3 => broken.tool_call(0, "z1", "vote", &json!({"agent_id": "agent9", "reason": "r"})),
             _ => return inner(request),
         }
         .finish("tool_calls")
         .done()
     }));
-    let mut spec = spec(&[&server, &server, &server], Policy { violations_max: 10, ..policy() });
+    let mut spec = spec(&[&server, &server, &server], policy());
     for (at, agent) in spec.agents.iter_mut().enumerate() {
         agent.id.0 = format!("zaphod-{at}");
     }
