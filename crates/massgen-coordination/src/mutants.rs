@@ -109,6 +109,7 @@ fn every_broken_rule_is_found() {
         (Sabotage::CommandAfterTheEnd, &plain, Breach(Law::SilentEnd)),
         (Sabotage::RestartKeepsAnswers, &restarts, Breach(Law::FirstDrafts)),
         (Sabotage::DisturbFirstDrafts, &plain, Breach(Law::FirstDrafts)),
+        (Sabotage::ForgetUpdates, &three, Breach(Law::Informed)),
         (Sabotage::OpenVotingEarly, &deferred, Breach(Law::DeferredVoting)),
     ];
     let mut found = String::new();

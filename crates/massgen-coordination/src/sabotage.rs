@@ -62,6 +62,8 @@ pub(crate) enum Sabotage {
     RestartKeepsAnswers,
     /// The first drafts are disturbed although the policy protects them.
     DisturbFirstDrafts,
+    /// Whoever works is not told of new answers.
+    ForgetUpdates,
     /// Voting opens although a first draft is awaited.
     OpenVotingEarly,
 }

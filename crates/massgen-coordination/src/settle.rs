@@ -67,7 +67,7 @@ impl Coordinator {
 
     /// Tells those who work of the answers accepted since, as the policy has it.
     fn announce(&mut self, fx: &mut Effects) {
-        if self.announced == self.epoch {
+        if self.announced == self.epoch || sabotaged!(self, ForgetUpdates) {
             return;
         }
         self.announced = self.epoch;

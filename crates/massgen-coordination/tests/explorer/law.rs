@@ -43,6 +43,7 @@ laws! {
     Pairs = "commands and events tell the same story",
     Agreement = "what the coordinator answers when asked is what its events add up to",
     NobodyForgotten = "while agents coordinate, each one works, has voted, pauses, has retired or waits for a reason",
+    Informed = "while nothing is being frozen, whoever works knows of the newest answers, first drafts aside",
     FirstDrafts = "a first draft that can still be handed in is not disturbed, unless the policy says so",
     DeferredVoting = "with deferred voting, nobody votes while a first draft is awaited",
     Noise = "what comes too late or out of place changes nothing",

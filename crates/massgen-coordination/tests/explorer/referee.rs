@@ -531,13 +531,18 @@ impl Referee {
             return Ok(());
         }
         let is_deferred = self.is_voting_deferred();
-        for books in &self.agents {
+        for (agent, books) in (0..).map(AgentIndex).zip(&self.agents) {
             let waits = is_deferred && books.newest.is_some();
             let is_busy = books.open.is_some()
                 || books.ballot.is_some()
                 || books.pause.is_some()
                 || books.retired;
             Law::NobodyForgotten.require(waits || is_busy, || format!("{books:?}"))?;
+            let is_first_draft = books.told == Epoch(0)
+                && self.policy.on_new_answer != OnNewAnswer::Interrupt
+                && !self.is_vote_only(agent);
+            let is_informed = books.open.is_none() || books.told == self.epoch || is_first_draft;
+            Law::Informed.require(is_informed, || format!("{books:?} at {:?}", self.epoch))?;
         }
         Ok(())
     }
