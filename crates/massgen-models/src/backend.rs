@@ -7,7 +7,8 @@ use massgen_protocol::{CallFailure, ModelCall, ModelEvent};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Beat {
     Event(ModelEvent),
-    /// The other side is alive and has said nothing: a comment, a ping, headers.
+    /// The other side is alive and has said nothing: a comment, a ping. Headers are
+    /// no sign of life: many servers send them first and then think.
     Alive,
 }
 

@@ -135,6 +135,27 @@ async fn silence_is_bounded_and_comments_are_no_silence() {
 }
 
 #[tokio::test]
+async fn headers_alone_are_not_the_first_byte_of_an_answer() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n");
+        // Until the client has had enough.
+        while stream.read(&mut [0; 4096]).is_ok_and(|n| n > 0) {}
+    });
+    // Nobody waits for the idle bound, which is not what runs here.
+    let timeouts =
+        CallTimeouts { connect_ms: 200, first_byte_ms: 100, idle_ms: 600_000, total_ms: 900_000 };
+    let spec = BackendSpec { timeouts, ..spec(&format!("http://127.0.0.1:{port}/v1")) };
+    let failure = listen(&connect(&spec).unwrap(), question()).await.failure.unwrap();
+    assert_eq!(failure.message, "no answer within 0.1 s");
+    // Not in this thread, which is the one that closes the connection.
+    tokio::task::spawn_blocking(move || server.join()).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn what_follows_the_end_is_not_waited_for() {
     // Complete, and the server keeps the connection open without a word.
     for reply in [

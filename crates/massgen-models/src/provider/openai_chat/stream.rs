@@ -133,7 +133,6 @@ impl Reply {
             patience: None,
             waiting_since: Progress::Open,
         }));
-        self.out.push_back(Beat::Alive);
         Ok(())
     }
 }
@@ -147,9 +146,9 @@ impl Reading {
     ) -> Poll<Result<bool, CallFailure>> {
         let ended = match self.body.as_mut().poll_next(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
-                // Bytes after the last that matters only lead to the end of the response.
+                // The response was to end here; one that goes on is not worth its connection.
                 if self.decoder.progress() == Progress::Complete {
-                    return Poll::Ready(Ok(false));
+                    return Poll::Ready(Ok(true));
                 }
                 let pushed = self.decoder.push(&bytes, out);
                 return Poll::Ready(pushed.map(|()| false));
