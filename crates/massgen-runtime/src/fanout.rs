@@ -45,6 +45,7 @@ impl Watch {
             receiver: sender.subscribe(),
             log: Follower::new(&self.run, from),
             next: from,
+            is_behind: true,
             missed: Vec::new().into_iter(),
             held: None,
         }
@@ -56,6 +57,8 @@ pub struct Subscription {
     receiver: broadcast::Receiver<Arc<Event>>,
     log: Follower,
     next: u64,
+    /// The log may have events that nobody will send: those before the watcher came.
+    is_behind: bool,
     /// Read again from the log.
     missed: std::vec::IntoIter<Arc<Event>>,
     /// Received, but later than what is read from the log.
@@ -71,6 +74,11 @@ impl Subscription {
                     self.next = event.seq + 1;
                     return Some(event);
                 }
+                continue;
+            }
+            if self.is_behind {
+                self.catch_up();
+                self.is_behind = self.missed.len() > 0;
                 continue;
             }
             let event = match self.held.take() {

@@ -183,7 +183,12 @@ fn folded(run: &RunDir) -> Result<RunView, CliError> {
 
 fn totals_of(agent: &massgen_view::AgentView) -> String {
     let total = agent.cost.total();
-    let calls =
-        if total.calls == 1 { "1 call".to_owned() } else { format!("{} calls", total.calls) };
-    format!("{} answers, {} votes, {calls}, {} tokens", agent.answers, agent.votes, total.tokens)
+    let answers = counted(agent.answers, "answer");
+    let votes = counted(agent.votes, "vote");
+    let calls = counted(total.calls, "call");
+    format!("{answers}, {votes}, {calls}, {} tokens", total.tokens)
+}
+
+fn counted(n: u32, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }

@@ -3,12 +3,16 @@
 use std::io::{self, Write};
 
 use massgen_log::{LogError, RunDir, RunStatus, RunSummary};
-use massgen_view::{Names, words};
+use massgen_protocol::Outcome;
+use massgen_view::words;
 use serde_json::{Value, json};
 
 use crate::cli::{Format, GlobalArgs, RunsArgs, RunsCommand};
 use crate::error::{CliError, Exit};
 use crate::output::{clean, one_line};
+
+/// Characters of a winner's name in the list.
+const NAME_CHARS: usize = 24;
 
 /// Characters of a question in the list.
 const QUESTION_CHARS: usize = 48;
@@ -57,7 +61,7 @@ fn table(runs: &[RunSummary], global: &GlobalArgs) -> String {
             [
                 run.id.to_string(),
                 local_time(&run.started_at),
-                status(&run.status),
+                status(run),
                 one_line(&run.question, QUESTION_CHARS),
             ]
         })
@@ -75,9 +79,16 @@ fn table(runs: &[RunSummary], global: &GlobalArgs) -> String {
     table
 }
 
-fn status(status: &RunStatus) -> String {
-    match status {
-        RunStatus::Finished { outcome } => words::outcome(outcome, &Names::default()),
+fn status(run: &RunSummary) -> String {
+    match &run.status {
+        RunStatus::Finished { outcome: Outcome::Answered { winner, basis, .. } } => {
+            let alias = winner.agent.alias().to_string();
+            let name = run.agents.get(winner.agent.at()).map_or(alias.as_str(), |id| &id.0);
+            format!("{} wins ({})", one_line(name, NAME_CHARS), words::basis(basis))
+        }
+        RunStatus::Finished { outcome: Outcome::Failed { reason } } => {
+            format!("no answer: {}", words::fail_reason(*reason))
+        }
         RunStatus::Running => "running".to_owned(),
         RunStatus::Interrupted { resumable: true } => "can be resumed".to_owned(),
         RunStatus::Interrupted { resumable: false } => "broken off, log incomplete".to_owned(),

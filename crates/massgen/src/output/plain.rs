@@ -14,7 +14,7 @@ use massgen_protocol::{
 use massgen_view::{Level, Row, RowKind, RunView, words};
 
 use super::status_line::status_line;
-use super::stream::Stream;
+use super::stream::{Stream, wrapped};
 use super::totals::totals;
 use super::{Ending, Look, Output, Tone, clean, one_line, print_answer};
 use crate::error::CliError;
@@ -55,17 +55,22 @@ impl<W: Write> Plain<W> {
         self.look.terminal.map(|columns| columns.saturating_sub(prefix).max(columns / 2))
     }
 
-    /// Writes a line of an agent, or of the team.
+    /// Writes a line of an agent, or of the team; on a terminal as many as it takes.
     fn line(&mut self, agent: Option<AgentIndex>, tone: Tone, text: &str) -> io::Result<()> {
         self.clear_status()?;
-        let text = self.look.paint(tone, &clean(text));
-        match agent {
-            None => writeln!(self.out, "{text}"),
+        let text = clean(text);
+        let (prefix, width) = match agent {
+            None => (String::new(), self.look.terminal),
             Some(agent) => {
                 let prefix = self.look.paint(Tone::Agent(agent), &self.prefix(agent));
-                writeln!(self.out, "{}", format!("{prefix} {text}").trim_end())
+                (prefix + " ", self.text_width(agent))
             }
+        };
+        for piece in wrapped(&text, width) {
+            let line = format!("{prefix}{}", self.look.paint(tone, piece));
+            writeln!(self.out, "{}", line.trim_end())?;
         }
+        Ok(())
     }
 
     fn clear_status(&mut self) -> io::Result<()> {

@@ -73,6 +73,18 @@ impl Stream {
     }
 }
 
+/// Breaks a text at words into lines that fit; one that fits stays as it is.
+pub fn wrapped(text: &str, width: Option<usize>) -> Vec<&str> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some((shown, consumed)) = width.and_then(|width| first_line(rest, width)) {
+        lines.push(&rest[..shown]);
+        rest = &rest[consumed..];
+    }
+    lines.push(rest);
+    lines
+}
+
 /// Returns where the first line ends and where the next begins, if there is a
 /// whole one: at a newline, or where more than `width` characters wait.
 fn first_line(pending: &str, width: usize) -> Option<(usize, usize)> {
@@ -116,6 +128,13 @@ mod tests {
         check(&["incomprehensible"], Some(6), &["incomp", "rehens", "ible"]);
         check(&["ünïcödé ünïcödé"], Some(8), &["ünïcödé", "ünïcödé"]);
         check(&["", "\n"], None, &[""]);
+    }
+
+    #[test]
+    fn a_text_is_wrapped_only_where_there_is_a_width() {
+        assert_eq!(wrapped("the quick brown fox", Some(10)), ["the quick", "brown fox"]);
+        assert_eq!(wrapped("the quick brown fox", None), ["the quick brown fox"]);
+        assert_eq!(wrapped("", Some(10)), [""]);
     }
 
     #[test]
