@@ -15,6 +15,8 @@ use massgen_protocol::{
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::work::panic_message;
+
 /// A piece of text waits this long for more …
 const COALESCE_MS: u64 = 30;
 
@@ -49,11 +51,7 @@ pub(crate) async fn run<R: From<(CallId, CallReport)> + Send>(
 ) {
     let work = Task { call, reports: reports.clone(), buffer: Buffer::new(redactor) };
     if let Err(panic) = AssertUnwindSafe(work.run(driver, request)).catch_unwind().await {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
+        let message = panic_message(&*panic);
         let failure = CallFailure {
             kind: FailureKind::Unavailable,
             message: format!("the call's task panicked: {message}"),

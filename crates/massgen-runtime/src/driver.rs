@@ -11,13 +11,13 @@ use massgen_protocol::{
     SnapshotId, Spend, ToolCall, ToolCallId, ToolEffect, Usage,
 };
 use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use crate::call::{self, CallReport};
 use crate::conversation::tokens_of;
 use crate::engine::{Engine, Outgoing};
 use crate::fanout::Fanout;
-use crate::{Finished, Seams, ToolOutput};
+use crate::{Finished, Seams, ToolOutput, work};
 
 /// Reports that may wait for the loop. Model calls wait while it is full.
 const REPORTS_MAX: usize = 1_024;
@@ -25,8 +25,9 @@ const REPORTS_MAX: usize = 1_024;
 /// Reports taken at once, so that one write and one look at the clock serve many.
 const REPORTS_PER_BATCH: usize = 256;
 
-/// A workspace copy that takes longer counts as failed; the run must go on.
-const SNAPSHOT_MS_MAX: u64 = 120_000;
+/// Tasks that are given up get so long to let go of what they hold. Only one that never
+/// yields takes longer, and the answer does not wait for that.
+const LET_GO_MS_MAX: u64 = 2_000;
 
 /// What the tasks around the loop tell it.
 pub(crate) enum Report {
@@ -54,6 +55,8 @@ pub(crate) struct Driver {
     unshown: Vec<Arc<Event>>,
     calls: BTreeMap<CallId, LiveCall>,
     tools: BTreeMap<(RoundId, ToolCallId), (String, AbortHandle)>,
+    /// All that runs around the loop: none of it outlives the run.
+    tasks: JoinSet<()>,
     reports: mpsc::Sender<Report>,
     inbox: Option<mpsc::Receiver<Report>>,
     started: Instant,
@@ -95,6 +98,7 @@ impl Driver {
             unshown: Vec::new(),
             calls: BTreeMap::new(),
             tools: BTreeMap::new(),
+            tasks: JoinSet::new(),
             reports,
             inbox: Some(inbox),
             started: Instant::now(),
@@ -149,8 +153,9 @@ impl Driver {
             }
             self.strike();
             self.settle();
+            while self.tasks.try_join_next().is_some() {}
         }
-        self.end()
+        self.end().await
     }
 
     /// Takes up what a run that is continued had under way.
@@ -376,7 +381,7 @@ impl Driver {
         let backend = self.backends[call.round.agent.at()].clone();
         let work = call::run(call, backend, request, self.redactor.clone(), self.reports.clone());
         let live = LiveCall {
-            abort: tokio::spawn(work).abort_handle(),
+            abort: self.tasks.spawn(work),
             input_tokens: self.engine.input_tokens(call),
             streamed_bytes: 0,
         };
@@ -402,15 +407,15 @@ impl Driver {
 
     fn run_tool(&mut self, round: RoundId, call: ToolCall) {
         let (id, name) = (call.id.clone(), call.name.clone());
-        let work = self.seams.tools.call(round.agent, call);
+        let tools = self.seams.tools.clone();
         let reports = self.reports.clone();
         let key = (round, id.clone());
         let tool = name.clone();
-        let task = tokio::spawn(async move {
-            let output = work.await;
+        let abort = self.tasks.spawn(async move {
+            let output = work::tool(tools, round.agent, call).await;
             let _ = reports.send(Report::Tool { round, id, name: tool, output }).await;
         });
-        self.tools.insert(key, (name, task.abort_handle()));
+        self.tools.insert(key, (name, abort));
     }
 
     fn cancel_tools(&mut self, round: RoundId) {
@@ -430,25 +435,17 @@ impl Driver {
     }
 
     fn take_snapshot(&mut self, answer: AnswerId) {
-        let work = self.seams.snapshots.take(answer);
+        let snapshots = self.seams.snapshots.clone();
         let reports = self.reports.clone();
-        tokio::spawn(async move {
-            let bound = Duration::from_millis(SNAPSHOT_MS_MAX);
-            let result = match tokio::time::timeout(bound, work).await {
-                Ok(result) => result,
-                Err(_) => Err(format!("not finished after {SNAPSHOT_MS_MAX} ms")),
-            };
+        self.tasks.spawn(async move {
+            let result = work::copy(snapshots, answer).await;
             let _ = reports.send(Report::Snapshot(answer, result)).await;
         });
     }
 
-    fn end(self) -> Finished {
-        for live in self.calls.values() {
-            live.abort.abort();
-        }
-        for (_, abort) in self.tools.values() {
-            abort.abort();
-        }
+    async fn end(mut self) -> Finished {
+        let bound = Duration::from_millis(LET_GO_MS_MAX);
+        let _ = tokio::time::timeout(bound, self.tasks.shutdown()).await;
         let elapsed_ms = self.now().0;
         let is_recorded = self.is_recorded && self.writer.works();
         // What is left to say about a failure, nobody watches any more.

@@ -19,6 +19,7 @@ mod fanout;
 mod replay;
 mod seams;
 mod session;
+mod work;
 
 pub use engine::Engine;
 pub use fanout::Subscription;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod faults;
+mod faults_of_python;
 mod resume;
 mod rules;
+mod seams;
 mod team;
 mod tools;

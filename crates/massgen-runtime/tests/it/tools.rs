@@ -11,7 +11,8 @@ use serde_json::json;
 
 use crate::team::{self, policy, spec};
 
-struct Counter(Arc<AtomicUsize>);
+/// Counts how often it is called.
+pub struct Counter(pub Arc<AtomicUsize>);
 
 impl Tools for Counter {
     fn specs(&self, _agent: AgentIndex) -> Vec<ToolSpec> {
