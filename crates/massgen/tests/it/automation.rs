@@ -1,6 +1,8 @@
 //! The contract of `--automation`, as `docs/reference/automation.md` gives it.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -63,6 +65,40 @@ fn the_lines_come_in_order_and_their_files_exist() {
     assert!(kinds("new_answer") >= 5 && kinds("vote_cast") >= 4, "{events:#}");
     let table = std::fs::read_to_string(folder.join("coordination_table.txt")).unwrap();
     assert!(table.contains("agent1"), "{table}");
+}
+
+#[test]
+fn a_reader_of_the_status_never_sees_half_of_it_or_a_promise() {
+    let place = Place::new();
+    let mut run = place
+        .command(&["demo", "--fast", "--automation"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines();
+    let status = lines
+        .find_map(|line| line.unwrap().strip_prefix("STATUS: ").map(str::to_owned))
+        .expect("it is told at the start");
+    let (mut n_read, mut n_open) = (0, 0);
+    loop {
+        let is_over = run.try_wait().unwrap().is_some();
+        if let Ok(text) = std::fs::read_to_string(&status) {
+            let status: Value = serde_json::from_str(&text).expect("never torn");
+            n_read += 1;
+            if status["is_complete"] == true {
+                let answer = status["results"]["final_answer_file"].as_str().unwrap();
+                assert!(Path::new(answer).is_file(), "complete without its answer");
+            } else {
+                assert_eq!(status["finish_reason"], "in_progress");
+                n_open += 1;
+            }
+        }
+        if is_over {
+            break;
+        }
+    }
+    assert!(n_open > 0 && n_read > n_open, "{n_open} of {n_read}");
 }
 
 #[test]

@@ -74,6 +74,21 @@ fn all_problems_of_a_config_come_at_once() {
 }
 
 #[test]
+fn what_a_config_may_not_mean_is_told_and_the_run_goes_on() {
+    let place = Place::new();
+    place.file("silent.yaml", include_str!("silent.yaml"));
+    place.file(
+        "team.yaml",
+        "agents:\n  - id: a\n    sytem_message: Be brief.\n    \
+         backend: {type: scripted, script: silent.yaml, model: mute/one}\n",
+    );
+    let done = place.run(&["--config", "team.yaml", "Why?"]);
+    refused(&done, 2, &["warning:", "team.yaml:3:", "did you mean `system_message`?"]);
+    let quiet = place.run(&["--config", "team.yaml", "--quiet", "Why?"]);
+    assert_eq!(quiet.stderr, "error: no answer: all agents failed\n");
+}
+
+#[test]
 fn a_command_line_that_cannot_be_read_ends_with_two() {
     let place = Place::new();
     for (arguments, part) in [

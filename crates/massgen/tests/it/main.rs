@@ -10,6 +10,7 @@ mod errors;
 mod help;
 mod json;
 mod kill;
+mod python_faults;
 mod runs;
 mod signals;
 mod teams;

@@ -1,8 +1,10 @@
 //! Ctrl-C once wraps up, asking to terminate stops; what was stopped goes on.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use massgen_testkit::{Server, behaviour};
 use serde_json::Value;
 
 use crate::binary::Place;
@@ -126,4 +128,35 @@ fn two_processes_do_not_write_one_run() {
     assert!(second.stderr.contains("being written by"), "{}", second.stderr);
     run.signal("-TERM");
     assert_eq!(run.code(), 4);
+}
+
+#[test]
+fn a_resumed_run_finds_its_keys_where_they_were() {
+    let server = Server::start(behaviour::first(2, behaviour::stall(), behaviour::consensus(&[])));
+    let url = server.base_url();
+    let team = format!(
+        "agents:\n  - {{id: a, backend: {{type: chatcompletion, model: m, api_key: given, \
+         base_url: \"{url}\"}}}}\n  - {{id: b, backend: {{type: chatcompletion, model: m, \
+         api_key: \"${{B_KEY}}\", base_url: \"{url}\"}}}}\n"
+    );
+    let place = Place::new().env("B_KEY", "from-env");
+    place.file("team.yaml", &team);
+    let mut run = Running::start(&place);
+    run.until("call_granted");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(server.until(|stats| stats.requests == 2));
+    run.signal("-TERM");
+    assert_eq!(run.code(), 4);
+
+    std::fs::rename(place.path().join("team.yaml"), place.path().join("gone.yaml")).unwrap();
+    let lost = place.run(&["resume", "latest"]).expect(1);
+    assert!(lost.stderr.contains("team.yaml"), "{}", lost.stderr);
+    std::fs::rename(place.path().join("gone.yaml"), place.path().join("team.yaml")).unwrap();
+    place.run(&["resume", "latest"]).expect(0);
+    let keys: BTreeSet<String> = server
+        .requests()
+        .iter()
+        .filter_map(|request| request.header("authorization").map(str::to_owned))
+        .collect();
+    assert_eq!(keys.into_iter().collect::<Vec<_>>(), ["Bearer from-env", "Bearer given"]);
 }
