@@ -112,8 +112,7 @@ fn whatever_one_server_does_the_others_agents_answer() {
 fn one_that_always_answers_anew_is_bounded() {
     let server = Server::start(behaviour::always_answers());
     let place = Place::new();
-    let bounds =
-        format!("{BOUNDS}").replace("failures_max", "max_new_answers_per_agent: 2\n  failures_max");
+    let bounds = BOUNDS.replace("failures_max", "max_new_answers_per_agent: 2\n  failures_max");
     place.file("team.yaml", &team(2, &server.base_url(), &bounds));
     let done = place.run(&["--config", "team.yaml", "--output", "json", "6 x 7?"]).expect(0);
     let accepted = done.stdout.matches("\"answer_accepted\"").count();
