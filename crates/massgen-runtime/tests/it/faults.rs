@@ -1,5 +1,6 @@
 //! Servers that misbehave: the run always ends, with the right outcome, within its bounds.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use massgen_protocol::{
@@ -196,6 +197,45 @@ async fn the_hard_budget_stops_calls_and_still_gives_an_answer() {
     let ran = run(spec(&[&server], Policy { budget: none, ..policy() })).await;
     assert_eq!(server.stats().requests, 0);
     assert_eq!(ran.finished.outcome, Some(Outcome::Failed { reason: FailReason::Budget }));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_budget_with_room_for_one_call_at_a_time_is_enough_for_all_in_turn() {
+    // A call is estimated at some 9,000 tokens and costs 120.
+    let tokens = 15_000;
+    let budget = Budget { tokens: Some(tokens), ..Budget::default() };
+    let server = Server::start(behaviour::consensus(&["four"]));
+    let ran = run(spec(&[&server, &server, &server], Policy { budget, ..policy() })).await;
+    ran.reached_consensus(3);
+    assert_eq!(ran.retired(), Vec::<String>::new());
+    assert_eq!(ran.count(|body| matches!(body, EventBody::WrapUpStarted { .. })), 0);
+    assert!(ran.finished.spent.tokens <= tokens, "{:?}", ran.finished.spent);
+
+    let (mut estimates, mut reserved) = (BTreeMap::new(), BTreeMap::new());
+    let (mut spent, mut n_waited, mut last) = (0, 0, None);
+    for event in &ran.events {
+        match &event.body {
+            EventBody::CallRequested { call, estimate } => {
+                last = Some(*call);
+                estimates.insert(*call, estimate.tokens);
+            }
+            EventBody::CallGranted { call } => {
+                n_waited += usize::from(last != Some(*call));
+                reserved.insert(*call, estimates[call]);
+                assert_eq!(reserved.len(), 1, "at {}", event.seq);
+                assert!(spent + estimates[call] <= tokens, "at {}", event.seq);
+            }
+            EventBody::CallFinished { call, spend, .. }
+            | EventBody::CallFailed { call, spend, .. }
+            | EventBody::CallCancelled { call, spend } => {
+                reserved.remove(call);
+                spent += spend.tokens;
+            }
+            _ => {}
+        }
+    }
+    assert!(n_waited >= 2, "only {n_waited} calls have waited");
+    assert_eq!(spent, ran.finished.spent.tokens);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use massgen_log::RunDir;
-use massgen_protocol::{CallId, EventBody, Outcome, RunSpec};
+use massgen_protocol::{CallId, Event, EventBody, Outcome, Policy, RunSpec};
 use massgen_runtime::{Finished, Session, StartError};
-use massgen_testkit::{Server, behaviour};
+use massgen_testkit::{Reply, Server, behaviour, script};
+use serde_json::json;
 
 use crate::team::{self, policy, spec};
 
@@ -100,4 +101,46 @@ async fn a_log_that_was_changed_is_told_apart() {
         divergence.recorded,
         EventBody::VoteSubmitted { .. } | EventBody::VoteCast { .. }
     ));
+}
+
+/// The log holds all that a model was sent, what it was told for its broken rules included:
+/// taken up after any call was granted, that call is made with the very same words.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_resumed_agent_is_sent_is_what_it_would_have_been_sent() {
+    let server = Server::start(script(|request| {
+        let said = request.messages().iter().filter(|message| message["role"] == "assistant");
+        let vote = json!({"agent_id": "agent1", "reason": "counted"});
+        let reply = Reply::stream();
+        match said.count() {
+            0 => return reply.text("Let me think.").finish("stop").done(),
+            1 => reply.tool_call(0, "a", "vote", &vote).tool_call(1, "b", "no_such_tool", &vote),
+            2 => reply.tool_call(0, "c", "new_answer", &json!({"content": "four"})),
+            3 => reply.tool_call(0, "d", "vote", &json!({"agent_id": "agent7", "reason": "r"})),
+            4 => reply.tool_call(0, "e", "vote", &vote),
+            _ => return reply.text("It is four.").finish("stop").done(),
+        }
+        .finish("tool_calls")
+        .done()
+    }));
+    let team = spec(&[&server], Policy { sole_agent_votes: true, ..policy() });
+    let ran = team::run(team.clone()).await;
+    ran.reached_consensus(1);
+    let sent = server.requests();
+    let lines = fs::read_to_string(ran.finished.path.join("events.jsonl")).unwrap();
+    let lines: Vec<&str> = lines.split_inclusive('\n').collect();
+    let granted = |event: &Event| matches!(event.body, EventBody::CallGranted { .. });
+    let granted = ran.events.iter().enumerate().filter(|(_, event)| granted(event));
+    let granted: Vec<usize> = granted.map(|(at, _)| at).collect();
+    assert_eq!((granted.len(), sent.len()), (6, 6));
+    let scratch = tempfile::tempdir().unwrap();
+    for (n, at) in granted.into_iter().enumerate() {
+        let path = scratch.path().join(n.to_string());
+        copy(&ran.finished.path, &path);
+        fs::write(path.join("events.jsonl"), lines[..=at].concat()).unwrap();
+        let before = server.stats().requests;
+        resume(&path, &team).await.unwrap();
+        let again: Vec<_> = server.requests()[before..].iter().map(|r| r.body.clone()).collect();
+        let expected: Vec<_> = sent[n..].iter().map(|request| request.body.clone()).collect();
+        assert_eq!(again, expected, "taken up at call {n}");
+    }
 }
