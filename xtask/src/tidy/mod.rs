@@ -5,6 +5,7 @@
 
 mod edges;
 mod events;
+mod faults;
 mod fixtures;
 mod text;
 
@@ -43,6 +44,7 @@ const RULES: &[(&str, Rule)] = &[
     ("every event is documented", events::all_documented),
     ("every fixture is used", fixtures::all_used),
     ("every snapshot has its test", fixtures::snapshots_have_tests),
+    ("every fault of the list has its row and its test", faults::all_answered),
     ("no file holds two ideas", text::length),
     ("no stubs, no switched-off tests", text::stubs),
     ("files are named for a noun", text::names),
@@ -109,6 +111,7 @@ mod tests {
         events_documented: "every event is documented",
         fixtures_used: "every fixture is used",
         snapshots_tested: "every snapshot has its test",
+        faults_answered: "every fault of the list has its row and its test",
         text_length: "no file holds two ideas",
         text_stubs: "no stubs, no switched-off tests",
         text_names: "files are named for a noun",

@@ -11,7 +11,7 @@ use massgen_protocol::{
     ToolCall, ToolEffect, ToolSpec,
 };
 use massgen_runtime::{Seams, Session, Snapshots, ToolOutput, Tools};
-use massgen_testkit::{Reply, Script, Server, behaviour, script};
+use massgen_testkit::{Reply, Request, Script, Server, behaviour, script};
 use serde_json::json;
 use tokio::sync::Barrier;
 
@@ -203,4 +203,22 @@ async fn a_tool_that_never_returns_ends_with_its_round() {
         })
         .collect();
     assert_eq!(outputs, ["cancelled: the round is over"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_prompt_speaks_of_tools_only_where_there_are_some() {
+    for has_tools in [true, false] {
+        let server = Server::start(behaviour::consensus(&["four"]));
+        let dir = tempfile::tempdir().unwrap();
+        let mut options = team::options(dir.path());
+        if has_tools {
+            options.seams.tools = Arc::new(Bad { panics: true });
+        }
+        let session = Session::start(spec(&[&server], policy()), options).unwrap();
+        assert!(session.join().await.outcome.is_some());
+        let requests = server.requests();
+        let system = Request::text_of(&requests[0].messages()[0]);
+        assert_eq!(requests[0].tool("count").is_some(), has_tools);
+        assert_eq!(system.contains("your other tools"), has_tools, "{system}");
+    }
 }
