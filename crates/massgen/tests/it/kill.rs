@@ -135,6 +135,7 @@ fn kill_at(config: &Path, seq: u64) -> usize {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "`cargo xtask verify` reads the figures")]
 fn kill_campaign() {
     let dir = tempfile::tempdir().unwrap();
     let config = team(dir.path());
@@ -161,7 +162,6 @@ fn kill_campaign() {
     });
     let (kills, events) = (kills.into_inner(), events.into_inner());
     assert!(events > 50, "a run of {events} events shows little");
-    // Read by `cargo xtask verify`.
     println!(
         "kill campaign: {kills} kills, one after each of the first {events} events of a run and \
          one more in the resumed run; every run ended with the same winner and answer, no \
