@@ -57,6 +57,10 @@ impl Coordinator {
             };
             assert_eq!(self.kind_of_open(round), Some(kind), "{round}");
         }
+        for round in self.ledger.waiting_rounds() {
+            assert!(self.may_call(round), "{round} waits for a call, but needs none");
+            assert!(self.ledger.has_reservations(), "{round} waits for nobody");
+        }
         match self.phase {
             Phase::New | Phase::Coordinating => {}
             Phase::Draining(_) => assert_eq!(self.census.working, 0, "somebody works on"),

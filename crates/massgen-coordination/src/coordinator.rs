@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use massgen_protocol::{
-    AgentIndex, AnswerId, AttemptIndex, Ballot, CallId, CloseReason, Epoch, EventBody, Millis,
-    Outcome, Policy, RetireReason, RoundEnd, RoundId, RoundKind, SnapshotId, Spend, WrapUpReason,
+    AgentIndex, AnswerId, AttemptIndex, Ballot, CloseReason, Epoch, EventBody, Millis, Outcome,
+    Policy, RetireReason, RoundEnd, RoundId, RoundKind, SnapshotId, Spend, WrapUpReason,
 };
 
 use crate::agent::{Agent, AgentState, Answer, Census, Mishap, Standing};
@@ -113,17 +113,15 @@ impl Coordinator {
             self.step_after_the_end(input, &mut fx);
             return fx;
         }
+        let is_request = matches!(input, Input::CallRequested { .. });
         match input {
             Input::Begin => self.begin(&mut fx),
             Input::CallRequested { call, estimate } => {
-                self.on_call_requested(now, call, estimate, &mut fx);
+                self.on_call_requested(call, estimate, &mut fx);
             }
             Input::CallSettled { call, spend, failure: _ } => {
                 // A failure also ends the round, which is when it counts.
-                if !sabotaged!(self, KeepReservations) {
-                    self.ledger.settle(call, spend);
-                }
-                self.watch_budget(&mut fx);
+                self.on_call_settled(call, spend, &mut fx);
             }
             Input::Submitted { round, seen, submission } => {
                 self.on_submitted(round, seen, submission, &mut fx);
@@ -136,6 +134,10 @@ impl Coordinator {
             Input::Presented { round } => self.on_presented(round, &mut fx),
             Input::Reviewed { round, review } => self.on_reviewed(round, review, &mut fx),
             Input::Interrupt => self.on_interrupt(&mut fx),
+        }
+        // Any input may release a reservation or close the round of one who waits for it.
+        if is_request || !sabotaged!(self, ForgetWaitingCalls) {
+            self.decide_calls(now, &mut fx);
         }
         let retired = |event: &EventBody| matches!(event, EventBody::AgentRetired { .. });
         if !(sabotaged!(self, RetireWithoutSettling) && fx.events.iter().any(retired)) {
@@ -181,41 +183,6 @@ impl Coordinator {
         fx.event(EventBody::AttemptStarted { attempt: self.attempt });
         self.arm_attempt(fx);
         self.watch_budget(fx);
-    }
-
-    fn on_call_requested(&mut self, now: Millis, call: CallId, estimate: Spend, fx: &mut Effects) {
-        let round = call.round;
-        let Some(kind) = self.kind_of_open(round) else {
-            fx.ignore(format!("{call} was requested, but {round} is closed"));
-            fx.command(Command::CloseRound { round, reason: CloseReason::Ended });
-            return;
-        };
-        if let Some(Agent { state: AgentState::Freezing { round: waiting, .. }, .. }) =
-            self.agents.get_mut(round.agent.at())
-        {
-            // It waits for the reply to its answer and has nothing to ask a model.
-            *waiting = None;
-            fx.ignore(format!("{call} was requested, but {round} has submitted an answer"));
-            return fx.close_round(round, CloseReason::Ended);
-        }
-        match self.ledger.reserve(now, call, estimate) {
-            Ok(()) => {
-                fx.event(EventBody::CallGranted { call });
-                fx.command(Command::StartCall { call });
-                self.watch_budget(fx);
-            }
-            Err(reason) => {
-                fx.event(EventBody::CallRefused { call, reason });
-                if sabotaged!(self, RefuseInSilence) {
-                    return;
-                }
-                fx.close_round(round, CloseReason::Budget);
-                match kind {
-                    RoundKind::Coordinate => self.retire(round.agent, RetireReason::Budget, fx),
-                    RoundKind::Present | RoundKind::Review => self.finish_with_selection(fx),
-                }
-            }
-        }
     }
 
     fn on_round_ended(&mut self, round: RoundId, end: RoundEnd, fx: &mut Effects) {
@@ -278,7 +245,7 @@ impl Coordinator {
         self.enter(agent, AgentState::BackingOff { failures });
     }
 
-    fn retire(&mut self, agent: AgentIndex, reason: RetireReason, fx: &mut Effects) {
+    pub(crate) fn retire(&mut self, agent: AgentIndex, reason: RetireReason, fx: &mut Effects) {
         fx.event(EventBody::AgentRetired { agent, reason: reason.clone() });
         self.enter(agent, AgentState::Retired { reason: Arc::new(reason) });
     }

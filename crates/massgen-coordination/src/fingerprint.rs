@@ -48,6 +48,10 @@ impl Coordinator {
         (self.announced == self.epoch).hash(state);
         if self.ledger.has_bounds() {
             (self.ledger.spent(), self.ledger.reserved()).hash(state);
+            // Of each agent one round is open at most, so the agent says which.
+            for (call, estimate) in self.ledger.waiting() {
+                (call.round.agent, estimate).hash(state);
+            }
         }
         for (id, agent) in self.roster.agents().zip(&self.agents) {
             std::mem::discriminant(&agent.state).hash(state);

@@ -9,13 +9,15 @@ use massgen_protocol::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     Begin,
-    /// A round wants to call its model. Answered by exactly one
-    /// [`Command::StartCall`] or [`Command::CloseRound`].
+    /// A round wants to call its model. Answered by exactly one [`Command::StartCall`] or
+    /// [`Command::CloseRound`]: at once, or, if the budget has no room for it before
+    /// other calls are settled, then. A round that asks anew takes back what it asked before.
     CallRequested {
         call: CallId,
         estimate: Spend,
     },
-    /// A call that was granted is over, whatever came of it.
+    /// A call that was granted is over, whatever came of it. All that is granted must
+    /// be settled, because others may wait for what is reserved for it.
     CallSettled {
         call: CallId,
         spend: Spend,

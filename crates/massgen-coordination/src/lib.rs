@@ -37,6 +37,13 @@
 //! - Coordination ends when all who are left have voted, without help from a deadline.
 //!   Deadlines, budgets and the user's interrupt end it early, with the best answer
 //!   there is; a run fails only if there is none.
+//! - What a call may cost at most is reserved before it starts, so no bound of the budget
+//!   is passed by what is granted. A call that fits only once others are settled waits for
+//!   them, first come, first served; one that does not fit even then is refused, and its
+//!   agent retires.
+//! - The team is told to decide when a share of a bound is *spent*, or when a first call is
+//!   refused. Waiting alone is no sign of the end: estimates are the most a call may cost,
+//!   and most cost a fraction of it.
 //!
 //! What this crate does not do: find words (`massgen-prompts`), call models, copy
 //! files, keep the log, or know what time it is (`massgen-runtime`).
@@ -64,6 +71,7 @@ mod agent;
 mod answer_rules;
 mod ballot;
 mod budget;
+mod calls;
 mod check;
 mod coordinator;
 mod deadline;

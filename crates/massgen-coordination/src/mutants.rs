@@ -81,6 +81,23 @@ fn every_broken_rule_is_found() {
         budget.policy.budget = Budget { calls: Some(4), ..Budget::default() };
         budget
     };
+    // Room for one call at a time, or for two of the smaller ones.
+    let narrow = {
+        let mut narrow = Setup { n_agents: 3, ..budget.clone() };
+        narrow.policy.budget = Budget { tokens: Some(25), ..Budget::default() };
+        narrow
+    };
+    // Asking twice for one call is noise, which would betray the mutant too easily.
+    let quiet = {
+        let mut quiet = narrow.clone();
+        quiet.trouble.noise = false;
+        quiet
+    };
+    let hurried = {
+        let mut hurried = narrow.clone();
+        hurried.policy.deadlines.first_round_ms = Some(100);
+        hurried
+    };
     let forbid = with_policy(|policy| policy.self_vote = SelfVote::Forbid);
     let restarts = with_policy(|policy| policy.restarts_max = 1);
     let deferred = with_policy(|policy| policy.defer_voting = true);
@@ -106,6 +123,11 @@ fn every_broken_rule_is_found() {
         (Sabotage::FailDespiteAnswers, &attempt_deadline, Breach(Law::NoVainFailure)),
         (Sabotage::KeepReservations, &budget, Breach(Law::Agreement)),
         (Sabotage::RefuseInSilence, &budget, Breach(Law::EveryAsk)),
+        (Sabotage::ForgetWaitingCalls, &narrow, Breach(Law::EveryAsk)),
+        (Sabotage::GrantClosedRounds, &hurried, Breach(Law::Queue)),
+        (Sabotage::JumpTheQueue, &quiet, Breach(Law::Queue)),
+        (Sabotage::RefuseInsteadOfWaiting, &narrow, Breach(Law::Budget)),
+        (Sabotage::OverlookReservations, &narrow, Breach(Law::Budget)),
         (Sabotage::CommandAfterTheEnd, &plain, Breach(Law::SilentEnd)),
         (Sabotage::RestartKeepsAnswers, &restarts, Breach(Law::FirstDrafts)),
         (Sabotage::DisturbFirstDrafts, &plain, Breach(Law::FirstDrafts)),

@@ -56,6 +56,16 @@ pub(crate) enum Sabotage {
     KeepReservations,
     /// A refused call leaves its round waiting.
     RefuseInSilence,
+    /// A call that waits for others is forgotten when they are settled.
+    ForgetWaitingCalls,
+    /// A call that waits is granted although its round is closed meanwhile.
+    GrantClosedRounds,
+    /// Who asks last is heard first.
+    JumpTheQueue,
+    /// What waits is refused, as if what is reserved were spent.
+    RefuseInsteadOfWaiting,
+    /// What is reserved for calls that run is not kept for them.
+    OverlookReservations,
     /// Whoever asks after the end still gets a command.
     CommandAfterTheEnd,
     /// Another attempt goes on with the answers of the one before.

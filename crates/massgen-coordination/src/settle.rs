@@ -91,6 +91,9 @@ impl Coordinator {
     }
 
     /// Brings the newest answers into view of an agent that works.
+    ///
+    /// Whoever is to come to an end but still waits for its call is called back: nothing is
+    /// lost, and a call that knows less would be paid for from the little that is left.
     pub(crate) fn update(
         &mut self,
         agent: AgentIndex,
@@ -101,6 +104,7 @@ impl Coordinator {
         let (epoch, vote_only) = (self.epoch, self.is_vote_only(agent));
         if let AgentState::Working { round, told } = &mut self.agents[agent.at()].state {
             *told = epoch;
+            let interrupt = interrupt || wrap_up.is_some() && self.ledger.awaits_call(*round);
             fx.update(*round, Update { epoch, wrap_up, vote_only }, interrupt);
         }
     }
@@ -114,12 +118,6 @@ impl Coordinator {
         fx.event(EventBody::WrapUpStarted { reason });
         for agent in self.roster.agents() {
             self.update(agent, Some(reason), false, fx);
-        }
-    }
-
-    pub(crate) fn watch_budget(&mut self, fx: &mut Effects) {
-        if self.ledger.is_nearly_spent() {
-            self.start_wrap_up(WrapUpReason::Budget, fx);
         }
     }
 

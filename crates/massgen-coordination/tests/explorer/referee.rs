@@ -29,6 +29,8 @@ pub struct Referee {
     finished: bool,
     spent: Spend,
     reserved: BTreeMap<CallId, Spend>,
+    /// Calls asked for and not decided, by open rounds, in the order they are due.
+    waiting: Vec<(CallId, Spend)>,
 }
 
 /// What an event and its command both tell.
@@ -79,6 +81,7 @@ impl Referee {
             finished: false,
             spent: Spend::default(),
             reserved: BTreeMap::new(),
+            waiting: Vec::new(),
         }
     }
 
@@ -144,16 +147,17 @@ impl Referee {
         self.judge_pairs(fx)?;
         self.take_input(input);
         for event in &fx.events {
-            self.take_event(now, input, event)?;
+            self.take_event(now, input, event, fx)?;
         }
         for command in &fx.commands {
             self.take_command(command)?;
         }
         self.judge_agreement(coordinator)?;
+        self.judge_waiting(now)?;
         self.judge_forgotten()
     }
 
-    /// Every ask of a round is answered: here, because all answers are immediate.
+    /// Every ask of a round is answered: here those that are answered at once.
     fn judge_answer_to_ask(&self, input: &Input, fx: &Effects) -> Result<(), Breach> {
         let n_answers = match input {
             Input::CallRequested { call, .. } => {
@@ -162,7 +166,9 @@ impl Referee {
                     Command::CloseRound { round, .. } => *round == call.round,
                     _ => false,
                 };
-                fx.commands.iter().filter(is_answer).count()
+                let n_answers = fx.commands.iter().filter(is_answer).count();
+                // Whether it may wait for an answer is judged with all others who wait.
+                if self.may_wait(call.round) { n_answers.max(1) } else { n_answers }
             }
             Input::Submitted { round, .. } => {
                 let books = self.agents.get(round.agent.at());
@@ -269,6 +275,16 @@ impl Referee {
 
     fn take_input(&mut self, input: &Input) {
         match input {
+            Input::CallRequested { call, estimate } => {
+                let is_of_round = |(earlier, _): &&mut (CallId, Spend)| earlier.round == call.round;
+                if !self.may_wait(call.round) || self.reserved.contains_key(call) {
+                    return;
+                }
+                match self.waiting.iter_mut().find(is_of_round) {
+                    Some(earlier) => *earlier = (*call, *estimate),
+                    None => self.waiting.push((*call, *estimate)),
+                }
+            }
             Input::Due(Deadline::Attempt { .. } | Deadline::Budget) | Input::Interrupt => {
                 self.ended_outside = true;
             }
@@ -290,7 +306,13 @@ impl Referee {
         }
     }
 
-    fn take_event(&mut self, now: Millis, input: &Input, event: &EventBody) -> Result<(), Breach> {
+    fn take_event(
+        &mut self,
+        now: Millis,
+        input: &Input,
+        event: &EventBody,
+        fx: &Effects,
+    ) -> Result<(), Breach> {
         match event {
             EventBody::AttemptStarted { .. } => {
                 self.begun = true;
@@ -308,11 +330,13 @@ impl Referee {
                 let books = &mut self.agents[round.agent.at()];
                 let is_open = books.open.is_some_and(|(open, _)| open == *round);
                 books.open = None;
+                self.waiting.retain(|(call, _)| call.round != *round);
                 Law::OneRound.require(is_open, || format!("{round} is closed, but is not open"))?;
             }
-            EventBody::CallGranted { call } => self.judge_budget(now, *call, input, true)?,
-            EventBody::CallRefused { call, .. } => self.judge_budget(now, *call, input, false)?,
+            EventBody::CallGranted { call } => self.judge_grant(now, *call)?,
+            EventBody::CallRefused { call, .. } => self.judge_refusal(now, *call, fx)?,
             EventBody::AnswerProposed { answer, .. } => {
+                self.waiting.retain(|(call, _)| call.round.agent != answer.agent);
                 self.agents[answer.agent.at()].freezing = Some(*answer);
             }
             EventBody::AnswerAccepted { answer, epoch, .. } => {
@@ -385,29 +409,65 @@ impl Referee {
         Law::Agreement.require(epoch == current, || format!("{round} opens at {epoch:?}"))
     }
 
-    fn judge_budget(
-        &mut self,
-        now: Millis,
-        call: CallId,
-        input: &Input,
-        is_granted: bool,
-    ) -> Result<(), Breach> {
-        let Input::CallRequested { estimate, .. } = input else {
-            return Law::Budget.require(false, || format!("{call} is decided by {input:?}"));
-        };
-        self.reserved.remove(&call);
-        let total = self.reserved.values().copied().fold(plus(self.spent, *estimate), plus);
+    /// Returns whether a round can do something with a call, so that it may wait for one.
+    fn may_wait(&self, round: RoundId) -> bool {
+        let books = self.agents.get(round.agent.at());
+        books.is_some_and(|books| {
+            books.open.is_some_and(|(open, _)| open == round) && books.freezing.is_none()
+        })
+    }
+
+    fn fits(&self, now: Millis, total: Spend) -> bool {
         let budget = &self.policy.budget;
-        let fits = budget.calls.is_none_or(|bound| total.calls <= bound)
+        budget.calls.is_none_or(|bound| total.calls <= bound)
             && budget.tokens.is_none_or(|bound| total.tokens <= bound)
             && budget.money_micros.is_none_or(|bound| total.money_micros <= bound)
-            && budget.time_ms.is_none_or(|bound| now.0 < bound);
-        if is_granted {
-            self.reserved.insert(call, *estimate);
+            && budget.time_ms.is_none_or(|bound| now.0 < bound)
+    }
+
+    /// Returns what is spent and reserved, and this in addition.
+    fn committed_with(&self, estimate: Spend) -> Spend {
+        self.reserved.values().copied().fold(plus(self.spent, estimate), plus)
+    }
+
+    fn judge_grant(&mut self, now: Millis, call: CallId) -> Result<(), Breach> {
+        if self.reserved.contains_key(&call) {
+            return Ok(());
         }
-        Law::Budget.require(fits == is_granted, || {
-            format!("{call}: granted {is_granted} with {total:?} of {budget:?}")
-        })
+        let first = self.waiting.first().copied().filter(|(first, _)| *first == call);
+        let Some((_, estimate)) = first else {
+            return Law::Queue.require(false, || format!("{call} before {:?}", self.waiting));
+        };
+        self.waiting.remove(0);
+        let total = self.committed_with(estimate);
+        self.reserved.insert(call, estimate);
+        Law::Budget.require(self.fits(now, total), || format!("{call} is granted at {total:?}"))
+    }
+
+    fn judge_refusal(&mut self, now: Millis, call: CallId, fx: &Effects) -> Result<(), Breach> {
+        let Some(at) = self.waiting.iter().position(|(waiting, _)| *waiting == call) else {
+            return Law::Queue.require(false, || format!("{call} is refused, but does not wait"));
+        };
+        let (_, estimate) = self.waiting.remove(at);
+        let alone = plus(self.spent, estimate);
+        Law::Budget
+            .require(!self.fits(now, alone), || format!("{call} is refused at {alone:?}"))?;
+        let closes = |command: &Command| match command {
+            Command::CloseRound { round, .. } => *round == call.round,
+            _ => false,
+        };
+        let is_closed = fx.commands.iter().any(closes);
+        Law::EveryAsk.require(is_closed, || format!("{call} is refused, its round goes on"))
+    }
+
+    /// Whoever waits has a reason: the first for what is reserved, the others for the first.
+    fn judge_waiting(&self, now: Millis) -> Result<(), Breach> {
+        for (at, (call, estimate)) in self.waiting.iter().enumerate() {
+            let is_lost = !self.fits(now, plus(self.spent, *estimate));
+            let is_due = at == 0 && self.fits(now, self.committed_with(*estimate));
+            Law::EveryAsk.require(!is_lost && !is_due, || format!("{call} waits in vain"))?;
+        }
+        Ok(())
     }
 
     fn judge_update(
@@ -425,7 +485,11 @@ impl Referee {
         let is_allowed = match self.policy.on_new_answer {
             OnNewAnswer::Interrupt => true,
             OnNewAnswer::Graceful => !disturbs,
-            OnNewAnswer::Wait => !(disturbs || interrupt),
+            // To call back one who is not heard yet disturbs nobody.
+            OnNewAnswer::Wait => {
+                let is_waiting = self.waiting.iter().any(|(call, _)| call.round == round);
+                !disturbs && (!interrupt || is_waiting)
+            }
         };
         let books = &mut self.agents[round.agent.at()];
         books.told = epoch;

@@ -153,13 +153,28 @@ pub fn small_setups() -> Vec<Setup> {
             Trouble { hanging_agent: true, ..failing },
         ),
         setup(
-            "2 agents × 1 answer, budget of 6 calls and 60 tokens",
+            "2 agents × 1 answer, budget of 5 calls and 60 tokens",
             2,
             Policy {
-                budget: Budget { calls: Some(6), tokens: Some(60), ..Budget::default() },
+                budget: Budget { calls: Some(5), tokens: Some(60), ..Budget::default() },
                 ..policy(1, 2)
             },
             Trouble { calls: true, ..failing },
+        ),
+        setup(
+            "2 agents × 1 answer, budget of 40 tokens, round deadlines",
+            2,
+            Policy {
+                budget: Budget { tokens: Some(40), ..Budget::default() },
+                ..round_deadlines(policy(1, 1))
+            },
+            Trouble { calls: true, ..failing },
+        ),
+        setup(
+            "3 agents × 1 answer, budget of 25 tokens, one or two calls at a time",
+            3,
+            Policy { budget: Budget { tokens: Some(25), ..Budget::default() }, ..policy(1, 1) },
+            Trouble { calls: true, ..Trouble::default() },
         ),
         setup(
             "2 agents × 1 answer, budget of time, answers reused",

@@ -48,6 +48,8 @@ struct OpenRound {
     /// Newest epoch it was sent; it may vote before or after taking it in.
     told: Epoch,
     call: Call,
+    /// The last one asked for.
+    n_calls: u32,
     /// Deadlines of this round that were asked for.
     armed: Vec<Deadline>,
 }
@@ -56,6 +58,8 @@ struct OpenRound {
 enum Call {
     /// It asks for one before it does anything else, or needs none.
     Wanted,
+    /// It is asked for, and the budget has no room yet.
+    Waiting(CallId),
     Running(CallId),
     Over,
 }
@@ -83,8 +87,15 @@ pub enum Action {
     Interrupt,
 }
 
-/// What a call is said to cost at most; it costs this or half of it.
-const ESTIMATE: Spend = Spend { calls: 1, tokens: 10, money_micros: 0 };
+/// What a call is said to cost at most; it costs this or a tenth of it. The first agent's
+/// calls are larger, so that a smaller one may wait behind a larger one.
+fn estimate(agent: AgentIndex) -> Spend {
+    let tokens = if agent == AgentIndex(0) { 20 } else { 10 };
+    Spend { calls: 1, tokens, money_micros: 0 }
+}
+
+/// What a call costs that is given up.
+const TOKENS_OF_ORPHAN: u64 = 1;
 
 impl World {
     pub fn new(setup: &Setup) -> World {
@@ -174,8 +185,11 @@ impl World {
         }
         match round.call {
             Call::Wanted if setup.trouble.calls => return actions.push(Action::Request(agent)),
+            // Only its deadline, an update or the others can move it.
+            Call::Waiting(_) => return,
             Call::Running(_) => {
-                for tokens in [ESTIMATE.tokens / 2, ESTIMATE.tokens] {
+                let most = estimate(agent).tokens;
+                for tokens in [most / 10, most] {
                     actions.push(Action::Settle(agent, tokens));
                 }
                 return;
@@ -247,18 +261,24 @@ impl World {
                 Input::Begin
             }
             Action::Request(agent) => {
-                let call = CallId { round: self.round_mut(*agent).id, n: 1 };
-                Input::CallRequested { call, estimate: ESTIMATE }
+                let round = self.round_mut(*agent);
+                round.n_calls += 1;
+                let call = CallId { round: round.id, n: round.n_calls };
+                round.call = Call::Waiting(call);
+                Input::CallRequested { call, estimate: estimate(*agent) }
             }
             Action::Settle(agent, tokens) => {
                 let round = self.round_mut(*agent);
-                let call = CallId { round: round.id, n: 1 };
+                let call = CallId { round: round.id, n: round.n_calls };
                 round.call = Call::Over;
                 settled(call, *tokens)
             }
             Action::SettleOrphan(agent) => {
                 let orphan = self.agents[agent.at()].orphans.pop();
-                settled(orphan.unwrap_or_else(|| unreachable!("{agent:?} has no orphan")), 5)
+                settled(
+                    orphan.unwrap_or_else(|| unreachable!("{agent:?} has no orphan")),
+                    TOKENS_OF_ORPHAN,
+                )
             }
             Action::Answer(agent) => {
                 let round = self.round_mut(*agent);
@@ -338,7 +358,8 @@ impl World {
                     Brief::Review { .. } => (RoundKind::Review, self.referee.epoch()),
                 };
                 let (call, armed) = (Call::Wanted, Vec::new());
-                let round = OpenRound { id, kind, seen: epoch, told: epoch, call, armed };
+                let (seen, told, n_calls) = (epoch, epoch, 0);
+                let round = OpenRound { id, kind, seen, told, call, n_calls, armed };
                 self.agents[id.agent.at()].round = Some(round);
             }
             Command::CloseRound { round: id, .. } => {
@@ -349,8 +370,16 @@ impl World {
                     around.orphans.push(call);
                 }
             }
-            Command::DeliverUpdate { round, update, .. } => {
-                self.round_mut(round.agent).told = update.epoch;
+            Command::DeliverUpdate { round: RoundId { agent, .. }, update, interrupt } => {
+                let round = self.round_mut(agent);
+                round.told = update.epoch;
+                // It gives up its call and asks for another.
+                if let (true, Call::Waiting(_) | Call::Running(_)) = (interrupt, round.call) {
+                    let given_up = std::mem::replace(&mut round.call, Call::Wanted);
+                    if let Call::Running(call) = given_up {
+                        self.agents[agent.at()].orphans.push(call);
+                    }
+                }
             }
             Command::Reply { round, update, .. } => {
                 // A reply is read before anything else is said, and the update with it.
@@ -377,7 +406,13 @@ impl World {
                 Deadline::Attempt { .. } | Deadline::Budget => self.armed.push(deadline),
             },
             Command::StartCall { call } => {
-                self.round_mut(call.round.agent).call = Call::Running(call);
+                let round = self.round_mut(call.round.agent);
+                if round.call == Call::Waiting(call) {
+                    round.call = Call::Running(call);
+                } else if round.call != Call::Running(call) {
+                    // Given up before it could start.
+                    self.agents[call.round.agent.at()].orphans.push(call);
+                }
             }
             Command::Finish(_) => {}
         }
@@ -399,8 +434,14 @@ impl World {
             noise.push(Input::RoundEnded { round: stale, end: failed(FailureKind::Auth) });
             noise.push(Input::CallRequested {
                 call: CallId { round: stale, n: 1 },
-                estimate: ESTIMATE,
+                estimate: estimate(agent),
             });
+            // To ask twice for one call is to ask once.
+            if let Some(OpenRound { call: Call::Waiting(call) | Call::Running(call), .. }) =
+                around.round
+            {
+                noise.push(Input::CallRequested { call, estimate: estimate(agent) });
+            }
             noise.push(Input::Presented { round: stale });
             noise.push(Input::Reviewed { round: stale, review: Review::Submit });
             let nobody = AnswerId { agent, n: 0 };
@@ -490,7 +531,7 @@ impl Hash for World {
             around.orphans.len().hash(state);
             around.round.is_some().hash(state);
             if let Some(round) = &around.round {
-                let OpenRound { kind, seen, told, call, armed, id: _ } = round;
+                let OpenRound { kind, seen, told, call, armed, id: _, n_calls: _ } = round;
                 (kind, View::of(*seen, newest), View::of(*told, newest)).hash(state);
                 (std::mem::discriminant(call), armed.len()).hash(state);
             }

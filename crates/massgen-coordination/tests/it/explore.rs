@@ -88,7 +88,9 @@ fn everything_that_should_be_possible_is_possible() {
         "answered, stored",
         "attempt restarted",
         "call granted",
+        "call granted after a wait",
         "call refused",
+        "call refused after a wait",
         "failed: AllAgentsFailed",
         "failed: Budget",
         "failed: Deadline",
@@ -117,7 +119,7 @@ fn visit(setup: &Setup, met: &mut BTreeSet<String>) {
             let mut next = world.clone();
             let _ = next.apply(&quiet, &action);
             for event in next.said() {
-                name(event, next.coordinator(), met);
+                name(event, &action, next.coordinator(), met);
             }
             if seen.insert(next.fingerprint()) {
                 pending.push(next);
@@ -126,7 +128,7 @@ fn visit(setup: &Setup, met: &mut BTreeSet<String>) {
     }
 }
 
-fn name(event: &EventBody, after: &Coordinator, met: &mut BTreeSet<String>) {
+fn name(event: &EventBody, action: &Action, after: &Coordinator, met: &mut BTreeSet<String>) {
     let mut meet = |what: &str| _ = met.insert(what.to_owned());
     match event {
         EventBody::AnswerAccepted { .. } => meet("answer accepted"),
@@ -140,8 +142,14 @@ fn name(event: &EventBody, after: &Coordinator, met: &mut BTreeSet<String>) {
         EventBody::WrapUpStarted { .. } => meet("wrapped up"),
         EventBody::AgentRetired { .. } => meet("retired"),
         EventBody::AttemptRestarted { .. } => meet("attempt restarted"),
-        EventBody::CallGranted { .. } => meet("call granted"),
-        EventBody::CallRefused { .. } => meet("call refused"),
+        EventBody::CallGranted { call } if *action == Action::Request(call.round.agent) => {
+            meet("call granted");
+        }
+        EventBody::CallGranted { .. } => meet("call granted after a wait"),
+        EventBody::CallRefused { call, .. } if *action == Action::Request(call.round.agent) => {
+            meet("call refused");
+        }
+        EventBody::CallRefused { .. } => meet("call refused after a wait"),
         EventBody::TurnFinished { outcome: Outcome::Failed { reason } } => match reason {
             FailReason::AllAgentsFailed
             | FailReason::Deadline

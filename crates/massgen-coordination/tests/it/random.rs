@@ -57,9 +57,12 @@ pub fn setup(random: &mut Random, n_agents: u16) -> Setup {
         ..Deadlines::default()
     };
     let has_budget = random.chance(30);
+    // For two calls at a time, for most of what the team wants, for more than it uses.
+    let n = u32::from(n_agents);
+    let bound = has_budget.then(|| random.pick(&[4, 2 * n + 2, 6 * n, 200]));
     let budget = Budget {
-        calls: random.maybe(random_bound(has_budget)).flatten(),
-        tokens: random_bound(has_budget).map(|calls| u64::from(calls) * 8),
+        calls: random.maybe(bound).flatten(),
+        tokens: bound.map(|calls| u64::from(calls) * 8),
         ..Budget::default()
     };
     let policy = Policy {
@@ -95,10 +98,6 @@ pub fn setup(random: &mut Random, n_agents: u16) -> Setup {
         noise: true,
     };
     Setup { name: "random", n_agents, policy, trouble }
-}
-
-fn random_bound(has_budget: bool) -> Option<u32> {
-    has_budget.then_some(200)
 }
 
 fn random_total(n_agents: u16) -> u32 {

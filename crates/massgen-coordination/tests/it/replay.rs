@@ -31,6 +31,10 @@ fn record(seed: u64) -> Recorded {
         actions.clear();
         world.actions(&setup, &mut actions);
         let action = actions.swap_remove(random.below(actions.len()));
+        // As rare as in life, or no run would get far.
+        if action.is_outside_end() && random.below(100) < 90 && !actions.is_empty() {
+            continue;
+        }
         let input = world.apply(&setup, &action);
         let told = [event_of(&input)].into_iter().chain(world.said().iter().cloned());
         for body in told {
@@ -127,6 +131,8 @@ fn runs_of_earlier_builds_decide_the_same() {
         ("runs/seed_3.jsonl", include_str!("runs/seed_3.jsonl")),
         ("runs/seed_8.jsonl", include_str!("runs/seed_8.jsonl")),
         ("runs/seed_21.jsonl", include_str!("runs/seed_21.jsonl")),
+        // With calls that wait for others.
+        ("runs/seed_220.jsonl", include_str!("runs/seed_220.jsonl")),
     ];
     for (path, text) in runs {
         if std::env::var_os("UPDATE_RUNS").is_some() {

@@ -178,7 +178,12 @@ impl Play {
                         Some(Input::CallRequested { call: CallId { round, n }, estimate: spend })
                     }
                     "spent" => {
-                        let call = CallId { round, n: seat.calls };
+                        // Its last one, where the script does not name another.
+                        let n = match number("call") {
+                            Some(n) => u32::try_from(n).ok()?,
+                            None => seat.calls,
+                        };
+                        let call = CallId { round, n };
                         Some(Input::CallSettled { call, spend, failure: None })
                     }
                     "fails" => {
