@@ -28,10 +28,10 @@ impl Repo {
     /// # Errors
     /// Says which command or file could not be read.
     pub fn read() -> Result<Repo, String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .ok_or("xtask has no parent folder")?
-            .to_path_buf();
+        // Of the cargo that runs us: a target folder may serve more than one work tree.
+        let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        let root = manifest_dir.parent().ok_or("xtask has no parent folder")?.to_path_buf();
         let listed = output(
             &root,
             "git",
