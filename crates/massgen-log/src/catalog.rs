@@ -93,18 +93,27 @@ impl RunDir {
 
 fn latest(state_dir: &Path) -> Result<RunDir, LogError> {
     let mut newest: Option<RunDir> = None;
+    let mut unreadable = None;
     for path in run_paths(state_dir)? {
-        // One that cannot be read is not what is meant by the latest.
-        let Ok(run) = RunDir::open(&path) else { continue };
+        // One that cannot be read is not what is meant by the latest, unless it is the only one.
+        let run = match RunDir::open(&path) {
+            Ok(run) => run,
+            Err(error) => {
+                unreadable = Some(error);
+                continue;
+            }
+        };
         let key = |run: &RunDir| (run.manifest().started_at.clone(), run.id().clone());
         if newest.as_ref().is_none_or(|newest| key(newest) < key(&run)) {
             newest = Some(run);
         }
     }
-    newest.ok_or_else(|| LogError::NoRuns { runs_dir: runs_dir(state_dir) })
+    newest.ok_or_else(|| {
+        unreadable.unwrap_or_else(|| LogError::NoRuns { runs_dir: runs_dir(state_dir) })
+    })
 }
 
-/// Folders with a manifest; one without is a start that was killed at once.
+/// Folders with a manifest or a log; one with neither is a start that was killed at once.
 fn run_paths(state_dir: &Path) -> Result<Vec<PathBuf>, LogError> {
     let runs_dir = runs_dir(state_dir);
     let entries = match fs::read_dir(&runs_dir) {
@@ -115,7 +124,7 @@ fn run_paths(state_dir: &Path) -> Result<Vec<PathBuf>, LogError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(io_error("list", &runs_dir))?.path();
-        if path.join(Manifest::FILE).is_file() {
+        if path.join(Manifest::FILE).is_file() || path.join(EVENTS).is_file() {
             paths.push(path);
         }
     }

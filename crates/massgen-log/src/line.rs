@@ -54,8 +54,9 @@ impl ReadError {
             ReadProblem::NotAnEvent(_) | ReadProblem::OutOfOrder { .. } | ReadProblem::TooLong => {
                 let file = self.file.display();
                 format!(
-                    "the {kept} lines before it are good; to go on from there, keep a copy and \
-                     cut the file: `truncate --size {} {file}`",
+                    "the {kept} lines before it are good; if a newer massgen wrote the rest, use \
+                     that; to go on from there with this one, keep a copy and cut the file: \
+                     `truncate --size {} {file}`",
                     self.offset
                 )
             }

@@ -102,7 +102,10 @@ impl StreamRedactor {
 
     /// Lets the text up to `end` pass, redacted, and forgets what no longer matters.
     fn pass(&mut self, end: usize) -> String {
-        let found = self.redactor.find(&self.text.as_bytes()[..end]);
+        let mut found = self.redactor.find(&self.text.as_bytes()[..end]);
+        // What began in the part that has passed was judged when it passed, with all that
+        // stood before it; with what is left of that it may look like the start of a word.
+        found.retain(|range| range.start >= self.passed);
         let shown = replaced(&self.text, self.passed..end, &found);
         let mut context = end.saturating_sub(CONTEXT);
         while !self.text.is_char_boundary(context) {

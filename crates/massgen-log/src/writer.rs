@@ -116,6 +116,8 @@ impl Writer {
             torn_bytes = len - torn_at;
         }
         let payloads = dir.payloads_path();
+        // A copy of a run may have lost a folder that was empty.
+        std::fs::create_dir_all(&payloads).map_err(io_error("create", &payloads))?;
         remove_unfinished(&payloads).map_err(io_error("clean", &payloads))?;
         let next_seq = reader.next_seq();
         let writer = Writer::over(dir, file, lock, redactor, options, next_seq)?;

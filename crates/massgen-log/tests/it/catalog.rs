@@ -147,3 +147,32 @@ fn results_are_written_beside_the_log() {
     let result: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
     assert_eq!(result, serde_json::json!({ "answer": 42 }));
 }
+
+#[test]
+fn a_run_whose_manifest_is_gone_is_still_shown_and_named() {
+    let state = tempfile::tempdir().unwrap();
+    let run = create_at(state.path(), START);
+    drop(Writer::create(&run, redactor(), WriterOptions::default()).unwrap());
+    for damage in ["no JSON", ""] {
+        let manifest = run.path().join("manifest.json");
+        match damage {
+            "" => std::fs::remove_file(&manifest).unwrap(),
+            text => std::fs::write(&manifest, text).unwrap(),
+        }
+        let listed = list(state.path()).unwrap();
+        assert!(matches!(listed[0].status, RunStatus::Unreadable { .. }), "{listed:?}");
+        let error = resolve(state.path(), "latest").unwrap_err().to_string();
+        assert!(error.contains(&run.id().0), "the damaged run is named: {error}");
+    }
+}
+
+#[test]
+fn an_empty_folder_that_a_copy_lost_is_made_again() {
+    let state = tempfile::tempdir().unwrap();
+    let run = create_at(state.path(), START);
+    drop(Writer::create(&run, redactor(), WriterOptions::default()).unwrap());
+    std::fs::remove_dir(run.payloads_path()).unwrap();
+    let resumed = Writer::resume(&run, redactor(), WriterOptions::default()).unwrap();
+    assert!(run.payloads_path().is_dir());
+    assert_eq!(resumed.events, []);
+}

@@ -48,6 +48,21 @@ async fn refusals_have_their_kind_and_the_servers_wish() {
 }
 
 #[tokio::test]
+async fn a_reply_that_cannot_be_a_stream_is_not_asked_for_again() {
+    let check = async |header: (&'static str, &'static str), told: &str| {
+        let server = Server::start(script(move |_| {
+            Reply::new(200, "text/html").header(header.0, header.1).raw("<html>Log in</html>")
+        }));
+        let failure = listen(&driver(&server), question()).await.failure.unwrap();
+        assert_eq!(failure.kind, FailureKind::BadRequest);
+        assert!(failure.message.contains(told), "{}", failure.message);
+        assert_eq!(server.stats().requests, 1);
+    };
+    check(("content-encoding", "gzip"), "as `gzip`, which was not asked for").await;
+    check(("x-nothing", "more"), "a web page, not an API").await;
+}
+
+#[tokio::test]
 async fn a_model_that_is_not_there_is_named_with_its_server() {
     let refused = failure(behaviour::fails(404)).await;
     assert_eq!(refused.kind, FailureKind::BadRequest);

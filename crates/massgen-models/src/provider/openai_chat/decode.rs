@@ -131,6 +131,10 @@ impl Decoder {
         self.progress
     }
 
+    pub(crate) fn has_usage(&self) -> bool {
+        self.usage.is_some()
+    }
+
     /// Takes bytes in as they came.
     pub(crate) fn push(&mut self, bytes: &[u8], out: &mut VecDeque<Beat>) -> Decoded {
         if self.shape == Shape::Unknown

@@ -11,7 +11,9 @@ use futures::Stream;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use massgen_protocol::{CallFailure, FailureKind, ModelCall, ModelEvent};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, LOCATION,
+};
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -62,7 +64,8 @@ struct Reading {
     decoder: Decoder,
     /// Runs once the model has stopped.
     patience: Option<Pin<Box<Sleep>>>,
-    waiting_since: Progress,
+    /// How far the reply had come then, and whether its usage had.
+    waiting_since: (Progress, bool),
 }
 
 impl Stream for Reply {
@@ -127,14 +130,34 @@ impl Reply {
             self.state = State::Refused(Box::pin(refusal(self.target.clone(), response)));
             return Ok(());
         }
+        unreadable(&response)
+            .map_or(Ok(()), |what| Err(self.target.failures.of(FailureKind::BadRequest, &what)))?;
         self.state = State::Reading(Box::new(Reading {
             body: Box::pin(response.bytes_stream()),
             decoder: Decoder::new(Asked::of(&self.call), self.target.failures.clone()),
             patience: None,
-            waiting_since: Progress::Open,
+            waiting_since: (Progress::Open, false),
         }));
         Ok(())
     }
+}
+
+/// Returns why a reply of status 200 cannot be a stream of ours, if its headers tell.
+/// The same request would get the same reply, so it is not worth another try.
+fn unreadable(response: &Response) -> Option<String> {
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(encoding) = header(CONTENT_ENCODING).filter(|&name| name != "identity") {
+        return Some(format!(
+            "the server sends its reply as `{encoding}`, which was not asked for; \
+             switch compression off in the server or the proxy before it"
+        ));
+    }
+    let kind = header(CONTENT_TYPE).unwrap_or_default();
+    kind.trim_start().starts_with("text/html").then(|| {
+        "the reply is a web page, not an API; check that `base_url` ends where \
+         `/chat/completions` begins, and that no login page stands before it"
+            .to_owned()
+    })
 }
 
 impl Reading {
@@ -161,16 +184,17 @@ impl Reading {
             let end = self.decoder.end(lost.as_deref(), out);
             return Poll::Ready(end.map(|()| true));
         }
-        let progress = self.decoder.progress();
-        let wait = match progress {
-            Progress::Open => return Poll::Pending,
-            Progress::Stopped => USAGE_WAIT,
-            Progress::Complete => TAIL_WAIT,
+        let awaited = (self.decoder.progress(), self.decoder.has_usage());
+        let wait = match awaited {
+            (Progress::Open, _) => return Poll::Pending,
+            (Progress::Stopped, false) => USAGE_WAIT,
+            // Nothing that matters is missing.
+            (Progress::Stopped, true) | (Progress::Complete, _) => TAIL_WAIT,
         };
         let patience = match &mut self.patience {
-            Some(patience) if self.waiting_since == progress => patience,
+            Some(patience) if self.waiting_since == awaited => patience,
             patience => {
-                self.waiting_since = progress;
+                self.waiting_since = awaited;
                 patience.insert(Box::pin(sleep_until(Instant::now() + wait)))
             }
         };
@@ -224,7 +248,11 @@ async fn refusal(target: Arc<Target>, mut response: Response) -> CallFailure {
         None if status.is_redirection() => {
             let to = headers.get(LOCATION).map(|to| String::from_utf8_lossy(to.as_bytes()));
             let to = to.unwrap_or_default();
-            let message = format!("the server is at {to} now; set `base_url` accordingly");
+            let message = if to == target.endpoint.url.as_str() {
+                "the server redirects to the very address that was asked".to_owned()
+            } else {
+                format!("the server is at {to} now; set `base_url` accordingly")
+            };
             failures.of(FailureKind::BadRequest, &message)
         }
         None if status.is_success() => {
