@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use massgen_protocol::{
-    AgentCard, AgentIndex, AnswerId, Epoch, Millis, RetireReason, RoundId, RoundKind,
+    AgentCard, AgentIndex, AnswerId, CallFailure, Epoch, Millis, RetireReason, RoundId, RoundKind,
 };
 
 use crate::{CostView, Transcript};
@@ -25,6 +25,8 @@ pub struct AgentView {
     pub retries: u32,
     /// Calls that failed for good.
     pub failures: u32,
+    /// How often a newer answer had it decide again.
+    pub restarts: u32,
     /// Submissions refused and rules it had to be told.
     pub violations: u32,
     /// Why it no longer votes.
@@ -37,6 +39,8 @@ pub struct AgentView {
     pub(crate) submitted: Option<(RoundId, Arc<String>)>,
     /// Proposed, and waiting for its snapshot.
     pub(crate) proposed: Option<(AnswerId, Arc<String>)>,
+    /// The failure that was last told in full.
+    pub(crate) told: Option<CallFailure>,
 }
 
 /// The round an agent is in.
@@ -87,12 +91,14 @@ impl AgentView {
             votes: 0,
             retries: 0,
             failures: 0,
+            restarts: 0,
             violations: 0,
             retired: None,
             last_error: None,
             active_at: Millis(0),
             submitted: None,
             proposed: None,
+            told: None,
         }
     }
 

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use massgen_protocol::{
-    AgentCard, AgentIndex, AnswerId, AttemptIndex, Ballot, CallId, Epoch, Event, EventBody,
-    Outcome, RoundId, RoundKind, SnapshotId, TextChannel,
+    AgentCard, AgentIndex, AnswerId, AttemptIndex, Ballot, CallFailure, CallId, Epoch, Event,
+    EventBody, Outcome, RoundId, RoundKind, SnapshotId, TextChannel,
 };
 
 use crate::timeline::{Row, RowKind};
@@ -63,7 +63,8 @@ impl RunView {
                 }
             }
             EventBody::RoundEnded { round, end } => {
-                let text = format!("round ended: {}", words::round_end(end));
+                let text = words::round_end(end, |failure| self.told_once(round.agent, failure));
+                let text = format!("round ended: {text}");
                 self.trouble(event, round.agent, RowKind::Failure, Level::Warning, text);
             }
             EventBody::CallRequested { .. } => {}
@@ -76,9 +77,11 @@ impl RunView {
                 self.trouble(event, call.round.agent, RowKind::Limit, Level::Warning, text);
             }
             EventBody::CallRetried { call, failure, after_ms, attempt } => {
+                // The event counts the try that failed.
                 let text = format!(
-                    "{}; try {attempt} follows in {}",
-                    words::failure(failure),
+                    "{}; try {} follows in {}",
+                    self.told_once(call.round.agent, failure),
+                    attempt.saturating_add(1),
                     duration(*after_ms)
                 );
                 self.retries += 1;
@@ -105,10 +108,11 @@ impl RunView {
             }
             EventBody::CallFailed { call, failure, spend } => {
                 self.cost.gave_up(spend);
-                let text = words::failure(failure);
                 let agent = call.round.agent;
+                let text = self.told_once(agent, failure);
                 self.trouble(event, agent, RowKind::Failure, Level::Error, text);
                 let Some(agent) = self.agents.get_mut(agent.at()) else { return };
+                agent.last_error = Some((event.at, words::failure(failure)));
                 agent.cost.gave_up(spend);
                 agent.failures += 1;
                 if agent.is_working() {
@@ -194,6 +198,7 @@ impl RunView {
                 if let Some(open) = agent.round.as_mut().filter(|open| open.id == *round) {
                     open.epoch = *epoch;
                 }
+                agent.restarts = agent.restarts.saturating_add(1);
                 let text = format!("sees the newest of {}", words::counted(epoch.0, "answer"));
                 agent.say(event, Level::Info, text.clone());
                 self.row(event, Some(round.agent), RowKind::Update, text);
@@ -216,9 +221,13 @@ impl RunView {
                 agent.status = AgentStatus::BackingOff { until: event.at.plus(*backoff_ms) };
             }
             EventBody::AgentRetired { agent, reason } => {
-                let text = format!("retires: {}", words::retired(reason));
+                let text = words::retired(reason, |failure| self.told_once(*agent, failure));
+                let text = format!("retires: {text}");
                 self.trouble(event, *agent, RowKind::Failure, Level::Error, text);
                 let Some(agent) = self.agents.get_mut(agent.at()) else { return };
+                // Whoever reads only this has not read what was told before.
+                let why = words::retired(reason, words::failure);
+                agent.last_error = Some((event.at, why));
                 agent.retired = Some(reason.clone());
                 agent.rest();
             }
@@ -251,16 +260,29 @@ impl RunView {
                 self.row(event, None, RowKind::Team, text);
             }
             EventBody::InterruptRequested => {
+                self.interrupt = Some((event.seq, self.interrupted));
                 self.interrupted = true;
                 let text = "the user asks to wrap up".to_owned();
                 self.row(event, None, RowKind::Team, text);
             }
             EventBody::StopRequested => {
                 self.stopped = true;
-                self.row(event, None, RowKind::Team, "the user stops the run".to_owned());
+                self.row(
+                    event,
+                    None,
+                    RowKind::Team,
+                    "the run is stopped before its end".to_owned(),
+                );
             }
             EventBody::TurnFinished { outcome } => self.finished(event, outcome),
-            EventBody::InputIgnored { .. } => {}
+            EventBody::InputIgnored { .. } => {
+                // A decision follows its input directly.
+                let ignored =
+                    self.interrupt.filter(|(seq, _)| seq.checked_add(1) == Some(event.seq));
+                if let Some((_, before)) = ignored {
+                    self.interrupted = before;
+                }
+            }
             EventBody::RecordingFailed { message } => {
                 self.recording_failed = Some(message.clone());
                 let text = format!("recording failed: {message}");
@@ -385,7 +407,10 @@ impl RunView {
         self.votes.void_ballots(event.at);
         for agent in &mut self.agents {
             match agent.status {
-                AgentStatus::Voted { .. } => agent.rest(),
+                AgentStatus::Voted { .. } => {
+                    agent.restarts = agent.restarts.saturating_add(1);
+                    agent.rest();
+                }
                 AgentStatus::Waiting
                 | AgentStatus::Thinking
                 | AgentStatus::Streaming
@@ -433,6 +458,16 @@ impl RunView {
         self.row(event, Some(round.agent), RowKind::Refused, text);
     }
 
+    /// Says a failure in full once; the same of the same agent in short from then on.
+    fn told_once(&mut self, agent: AgentIndex, failure: &CallFailure) -> String {
+        let Some(agent) = self.agents.get_mut(agent.at()) else { return words::failure(failure) };
+        if agent.told.as_ref().is_some_and(|told| is_same(told, failure)) {
+            return words::known_failure(failure);
+        }
+        agent.told = Some(failure.clone());
+        words::failure(failure)
+    }
+
     /// Tells of something that went wrong wherever one would look for it.
     fn trouble(
         &mut self,
@@ -466,6 +501,11 @@ impl RunView {
     fn row(&mut self, event: &Event, agent: Option<AgentIndex>, kind: RowKind, text: String) {
         self.timeline.push(Row { seq: event.seq, at: event.at, agent, kind, text });
     }
+}
+
+/// How long a provider asks to wait may differ from try to try.
+fn is_same(told: &CallFailure, failure: &CallFailure) -> bool {
+    (told.kind, told.status, &told.message) == (failure.kind, failure.status, &failure.message)
 }
 
 impl AgentView {

@@ -33,6 +33,6 @@ pub use cost::CostView;
 pub use names::Names;
 pub use run_view::{Level, Notice, Phase, RunView, Selection};
 pub use status::{StatusContext, status_json};
-pub use timeline::{Row, RowKind, Timeline, coordination_table};
+pub use timeline::{Row, RowKind, Timeline, coordination_table, coordination_table_within};
 pub use transcript::{Cell, CellBody, ToolState, Transcript};
 pub use vote_view::{AnswerView, VoidBallot, VoteView};

@@ -39,7 +39,7 @@ pub struct RunView {
     pub restarts: u32,
     /// How often the run was taken up again.
     pub resumes: u32,
-    /// Whether the user asked to wrap up.
+    /// Whether the user asked to wrap up before the run was at its end anyway.
     pub interrupted: bool,
     /// Whether the user asked to stop at once, and nobody took the run up since.
     pub stopped: bool,
@@ -56,6 +56,8 @@ pub struct RunView {
     pub(crate) notices: VecDeque<Notice>,
     pub(crate) notices_dropped: u64,
     pub(crate) presented: Option<Arc<String>>,
+    /// The newest wish to wrap up: its event, and whether there was one before.
+    pub(crate) interrupt: Option<(u64, bool)>,
 }
 
 /// Where the run is.

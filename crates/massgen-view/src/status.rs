@@ -61,9 +61,10 @@ pub fn status_json(view: &RunView, context: &StatusContext) -> Value {
             "final_answer_preview": view.final_text().map(|text| preview(text, ANSWER_CHARS)),
             "final_answer_file": context.answer_file,
         },
-        "finish_reason": if is_complete { finish_reason(view) } else { "in_progress" },
+        "finish_reason": if is_complete { finish_reason(view) } else { unfinished(view) },
         "finish_reason_details": view.outcome.as_ref().map(|end| words::outcome(end, &view.names)),
         "is_complete": is_complete,
+        "resumable": view.stopped && view.outcome.is_none() && view.recording_failed.is_none(),
         "costs": {
             "total_estimated_cost": dollars(view.cost.total().money_micros),
             "wasted_cost": dollars(view.cost.wasted.money_micros),
@@ -92,7 +93,7 @@ fn agent_json(view: &RunView, agent: &AgentView) -> Value {
         "answer_count": agent.answers,
         "latest_answer_label": answer.map(|answer| answer_label(answer.id)),
         "vote_cast": vote,
-        "times_restarted": agent.failures,
+        "times_restarted": agent.restarts,
         "last_activity": seconds(agent.active_at),
         "error": error(agent),
         "token_usage": {
@@ -114,7 +115,16 @@ fn is_complete(view: &RunView, context: &StatusContext) -> bool {
     }
 }
 
+/// A run that was stopped is not complete, but nobody works on it either.
+fn unfinished(view: &RunView) -> &'static str {
+    if view.stopped && view.outcome.is_none() { "interrupted" } else { "in_progress" }
+}
+
 fn finish_reason(view: &RunView) -> &'static str {
+    if view.interrupted && view.outcome.is_some() {
+        // Whatever the winner was chosen by: the user cut something short.
+        return "interrupted";
+    }
     match &view.outcome {
         None => "in_progress",
         Some(Outcome::Answered { basis, .. }) => match basis {
@@ -133,11 +143,17 @@ fn finish_reason(view: &RunView) -> &'static str {
 }
 
 fn phase(view: &RunView) -> &'static str {
-    match view.phase {
-        Phase::Starting => "initial_answer",
-        Phase::Coordinating if view.votes.current_answers().next().is_none() => "initial_answer",
-        Phase::Coordinating => "enforcement",
-        Phase::Presenting | Phase::Reviewing | Phase::Finished => "presentation",
+    let is_presented = match view.phase {
+        Phase::Starting | Phase::Coordinating => false,
+        Phase::Presenting | Phase::Reviewing => true,
+        Phase::Finished => matches!(view.outcome, Some(Outcome::Answered { presented: true, .. })),
+    };
+    if is_presented {
+        "presentation"
+    } else if view.votes.current_answers().next().is_none() {
+        "initial_answer"
+    } else {
+        "enforcement"
     }
 }
 

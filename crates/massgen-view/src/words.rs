@@ -8,6 +8,22 @@ use massgen_protocol::{
 use crate::Names;
 use crate::names::{alias, label};
 
+/// Characters of a failure that is told in full; the log has all of it. Where a
+/// remedy stands, it stands at the end.
+const FAILURE_CHARS: usize = 1_000;
+
+/// Characters of a failure that was told before.
+const KNOWN_FAILURE_CHARS: usize = 60;
+
+/// Returns whether the character turns the direction of writing, which would
+/// show a text other than it is.
+pub fn is_bidi_control(c: char) -> bool {
+    matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    )
+}
+
 /// Returns the beginning of a text on one line, without control characters: it
 /// may be a model's, and must not reach a terminal as a command.
 pub fn preview(text: &str, chars_max: usize) -> String {
@@ -19,7 +35,7 @@ pub fn preview(text: &str, chars_max: usize) -> String {
             line.push(' ');
             n_chars += 1;
         }
-        for char in word.chars().filter(|char| !char.is_control()) {
+        for char in word.chars().filter(|&char| !char.is_control() && !is_bidi_control(char)) {
             if n_chars >= chars_max {
                 line.truncate(line.trim_end().len());
                 line.push('…');
@@ -93,9 +109,18 @@ pub fn enforcement(enforcement: &Enforcement) -> String {
 }
 
 pub fn failure(failure: &CallFailure) -> String {
+    failure_within(failure, FAILURE_CHARS)
+}
+
+/// Says a failure that was told in full before.
+pub fn known_failure(failure: &CallFailure) -> String {
+    failure_within(failure, KNOWN_FAILURE_CHARS)
+}
+
+fn failure_within(failure: &CallFailure, chars_max: usize) -> String {
     let kind = failure_kind(failure.kind);
     let status = failure.status.map(|status| format!(" ({status})")).unwrap_or_default();
-    let message = preview(&failure.message, 200);
+    let message = preview(&failure.message, chars_max);
     if message.is_empty() {
         format!("{kind}{status}")
     } else {
@@ -120,10 +145,11 @@ pub fn failure_kind(kind: FailureKind) -> &'static str {
     }
 }
 
-pub fn retired(reason: &RetireReason) -> String {
+/// `tell` says the failure behind it, in full or in short.
+pub fn retired(reason: &RetireReason, tell: impl FnOnce(&CallFailure) -> String) -> String {
     match reason {
         RetireReason::CallsFailed { failures, last } => {
-            format!("{} failed, the last one: {}", counted(*failures, "call"), failure(last))
+            format!("{} failed, the last one: {}", counted(*failures, "call"), tell(last))
         }
         RetireReason::NoChoice { rounds } => {
             format!("no valid choice in {}", counted(*rounds, "round"))
@@ -141,7 +167,8 @@ pub fn retired(reason: &RetireReason) -> String {
     }
 }
 
-pub fn round_end(end: &RoundEnd) -> String {
+/// `tell` says the failure behind it, in full or in short.
+pub fn round_end(end: &RoundEnd, tell: impl FnOnce(&CallFailure) -> String) -> String {
     match end {
         RoundEnd::Exhausted { violations } => {
             format!("no valid choice after {}", counted(*violations, "reminder"))
@@ -149,7 +176,7 @@ pub fn round_end(end: &RoundEnd) -> String {
         RoundEnd::TooManyTurns { turns } => {
             format!("no choice in {}", counted(*turns, "model call"))
         }
-        RoundEnd::CallFailed { failure: cause } => failure(cause),
+        RoundEnd::CallFailed { failure } => tell(failure),
         RoundEnd::Panicked { message } => format!("a fault of ours: {}", preview(message, 200)),
     }
 }
@@ -283,6 +310,7 @@ mod tests {
             ("two words", 4, "two…"),
             ("漢字漢字", 2, "漢字…"),
             ("\u{1b}[31mred\u{7}", 20, "[31mred"),
+            ("\u{202e}txt.\u{2066}exe\u{200f}", 20, "txt.exe"),
         ] {
             assert_eq!(preview(text, chars_max), expected);
         }

@@ -1,15 +1,15 @@
 //! What the view says at each moment.
 
 use massgen_protocol::{
-    AttemptIndex, Basis, CloseReason, Epoch, EventBody, FailReason, FailureKind, Kept, Millis,
-    Outcome, Question, Rejection, RetireReason, RoundId, RoundKind, Spend, TextChannel, ToolEffect,
-    WrapUpReason,
+    AgentIndex, AttemptIndex, Basis, CloseReason, Epoch, EventBody, FailReason, FailureKind, Kept,
+    Millis, Outcome, Question, Rejection, RetireReason, RoundEnd, RoundId, RoundKind, Spend,
+    TextChannel, ToolEffect, WrapUpReason,
 };
-use massgen_view::{AgentStatus, CellBody, Level, Phase, RunView, ToolState};
+use massgen_view::{AgentStatus, CellBody, Level, Phase, RowKind, RunView, ToolState};
 
 use crate::script::{ADA, BOB, EVE, Script, answer, call, failure, spend, three_votes};
 
-fn status(script: &Script, agent: massgen_protocol::AgentIndex) -> &AgentStatus {
+fn status(script: &Script, agent: AgentIndex) -> &AgentStatus {
     &script.view.agent(agent).unwrap().status
 }
 
@@ -149,7 +149,7 @@ fn failures_show_until_they_are_overcome() {
         call: call(BOB, 1),
         failure: failure(FailureKind::RateLimited, "slow down"),
         after_ms: 250,
-        attempt: 2,
+        attempt: 1,
     });
     assert_eq!(status(&script, BOB), &AgentStatus::BackingOff { until: Millis(250) });
     script.wait(300).push(EventBody::AgentFailed {
@@ -278,4 +278,42 @@ fn a_sole_agent_needs_no_votes() {
     let (winner, basis) = (answer(ADA, 1), Basis::SoleAgent);
     script.end(Outcome::Answered { winner, basis, presented: false });
     assert_eq!(script.view.final_text(), Some("42"));
+}
+
+#[test]
+fn a_failure_is_told_in_full_once_and_the_same_one_then_in_short() {
+    let remedy = "set `base_url` to the root of the server, which ends in `/v1`";
+    let message = format!("the server knows no such path: {} {remedy}", "x".repeat(300));
+    let cause = || failure(FailureKind::BadRequest, &message);
+    let mut script = Script::start();
+    script.push(EventBody::CallFailed { call: call(BOB, 1), failure: cause(), spend: spend(0, 0) });
+    let round = RoundId { agent: BOB, n: 1 };
+    let end = RoundEnd::CallFailed { failure: cause() };
+    script.push(EventBody::RoundEnded { round, end });
+    let reason = RetireReason::CallsFailed { failures: 1, last: cause() };
+    script.push(EventBody::AgentRetired { agent: BOB, reason });
+    script.push(EventBody::CallFailed { call: call(ADA, 1), failure: cause(), spend: spend(0, 0) });
+
+    let rows = script.view.timeline.rows().filter(|row| row.kind == RowKind::Failure);
+    let told: Vec<(Option<AgentIndex>, bool)> =
+        rows.map(|row| (row.agent, row.text.contains(remedy))).collect();
+    let (ada, bob) = (Some(ADA), Some(BOB));
+    assert_eq!(told, [(bob, true), (bob, false), (bob, false), (ada, true)]);
+    let last = script.view.agents[1].last_error.as_ref().unwrap();
+    assert!(last.1.contains(remedy), "who reads only the last one needs all of it: {}", last.1);
+}
+
+#[test]
+fn a_wish_that_came_too_late_cut_nothing_short() {
+    let mut script = Script::consensus();
+    let ignored = || EventBody::InputIgnored { why: "the run is ending already".to_owned() };
+    script.push(EventBody::InterruptRequested);
+    assert!(script.view.interrupted);
+    script.push(ignored());
+    assert!(!script.view.interrupted);
+    // One that counted is not taken back by a later one.
+    script.push(EventBody::InterruptRequested).wait(1);
+    script.open(BOB, 9, RoundKind::Coordinate, 2);
+    script.push(EventBody::InterruptRequested).push(ignored());
+    assert!(script.view.interrupted);
 }

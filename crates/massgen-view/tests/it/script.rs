@@ -124,7 +124,7 @@ impl Script {
             call: call(BOB, 1),
             failure: failure(FailureKind::RateLimited, "slow down"),
             after_ms: 250,
-            attempt: 2,
+            attempt: 1,
         });
         script.wait(250).push(EventBody::CallFailed {
             call: call(BOB, 1),

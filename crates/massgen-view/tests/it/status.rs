@@ -1,10 +1,10 @@
 //! `status.json`, and where the reference got it wrong.
 
-use massgen_protocol::{Basis, EventBody, FailReason, Outcome, RetireReason};
+use massgen_protocol::{Basis, EventBody, FailReason, FailureKind, Outcome, RetireReason};
 use massgen_view::{StatusContext, status_json};
 use serde_json::{Value, json};
 
-use crate::script::{ADA, BOB, Script, answer, call, three_votes};
+use crate::script::{ADA, BOB, EVE, Script, answer, call, failure, spend, three_votes};
 
 fn context(answer_file: Option<&str>) -> StatusContext {
     StatusContext {
@@ -112,4 +112,64 @@ fn every_end_has_its_reason() {
     assert_eq!(failed(FailReason::Deadline), "timeout");
     assert_eq!(failed(FailReason::Budget), "budget");
     assert_eq!(failed(FailReason::Interrupted), "interrupted");
+}
+
+#[test]
+fn whoever_interrupted_a_run_reads_so_whatever_it_came_to() {
+    let mut script = Script::consensus();
+    script.push(EventBody::InterruptRequested);
+    let (winner, basis) = (answer(ADA, 2), three_votes());
+    script.end(Outcome::Answered { winner, basis, presented: true });
+    let status = status_json(&script.view, &context(Some("/answer.txt")));
+    assert_eq!(status["finish_reason"], "interrupted");
+    assert_eq!(status["is_complete"], true);
+    assert_eq!(status["resumable"], false);
+}
+
+#[test]
+fn a_run_that_was_stopped_is_over_for_now() {
+    let mut script = Script::start();
+    assert_eq!(status(&script)["resumable"], false);
+    script.push(EventBody::StopRequested);
+    let stopped = status(&script);
+    assert_eq!(stopped["finish_reason"], "interrupted");
+    assert_eq!(stopped["is_complete"], false);
+    assert_eq!(stopped["resumable"], true);
+    script.push(EventBody::RunResumed { build: String::new() });
+    let resumed = status(&script);
+    assert_eq!(resumed["finish_reason"], "in_progress");
+    assert_eq!(resumed["resumable"], false);
+    script.push(EventBody::RecordingFailed { message: "no space left".to_owned() });
+    script.push(EventBody::StopRequested);
+    assert_eq!(status(&script)["resumable"], false, "what is not in the log cannot go on");
+}
+
+#[test]
+fn only_a_run_that_presents_is_in_its_presentation() {
+    let phase = |script: &Script| status(script)["coordination"]["phase"].clone();
+    let mut script = Script::start();
+    script.end(Outcome::Failed { reason: FailReason::AllAgentsFailed });
+    assert_eq!(phase(&script), "initial_answer");
+    let mut script = Script::start();
+    script.answer(answer(ADA, 1), 1, 1, "6");
+    assert_eq!(phase(&script), "enforcement");
+    let (winner, basis) = (answer(ADA, 1), three_votes());
+    script.end(Outcome::Answered { winner, basis, presented: false });
+    assert_eq!(phase(&script), "enforcement");
+    assert_eq!(phase(&Script::consensus()), "presentation");
+}
+
+#[test]
+fn restarts_are_those_by_new_answers_and_not_failures() {
+    let mut script = Script::start();
+    script.push(EventBody::CallFailed {
+        call: call(BOB, 1),
+        failure: failure(FailureKind::Unavailable, "gone"),
+        spend: spend(0, 0),
+    });
+    script.answer(answer(ADA, 1), 1, 1, "6").vote(EVE, ADA, 1);
+    script.answer(answer(ADA, 2), 2, 2, "8");
+    let status = status(&script);
+    assert_eq!(status["agents"]["bob"]["times_restarted"], 0);
+    assert_eq!(status["agents"]["agent3"]["times_restarted"], 1);
 }

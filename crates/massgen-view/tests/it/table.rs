@@ -1,7 +1,7 @@
 //! The run as a text table.
 
 use massgen_protocol::{AgentCard, AgentId, AgentIndex, Event, EventBody, Millis, Outcome, RunId};
-use massgen_view::{RunView, coordination_table};
+use massgen_view::{RunView, coordination_table, coordination_table_within};
 
 use crate::script::{ADA, Script, answer, three_votes};
 
@@ -36,4 +36,19 @@ fn a_large_team_is_listed() {
 #[test]
 fn a_run_that_has_not_begun_has_an_empty_table() {
     insta::assert_snapshot!(coordination_table(&RunView::default()));
+}
+
+#[test]
+fn a_table_keeps_within_its_terminal() {
+    let mut script = Script::consensus();
+    let (winner, basis) = (answer(ADA, 2), three_votes());
+    script.end(Outcome::Answered { winner, basis, presented: true });
+    for columns in [0, 40, 60, 80, 100, 500] {
+        let table = coordination_table_within(&script.view, columns);
+        let widest = table.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(columns.max(40)), "{columns}: {widest:?}\n{table}");
+        assert!(table.contains("integral"), "{table}");
+    }
+    let narrow = coordination_table_within(&script.view, 60);
+    assert!(narrow.contains("who"), "three columns do not fit, so they are listed: {narrow}");
 }

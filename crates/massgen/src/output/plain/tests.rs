@@ -72,7 +72,7 @@ fn whole_run() -> Vec<EventBody> {
                 retry_after_ms: Some(2_000),
             },
             after_ms: 2_000,
-            attempt: 2,
+            attempt: 1,
         },
         EventBody::CallCancelled { call: call(A, 1), spend: Spend::default() },
         EventBody::AnswerSubmitted {
