@@ -238,11 +238,11 @@ pub fn large_setups() -> Vec<Setup> {
             Trouble { calls: true, ..failing },
         ),
         setup(
-            "2 agents × 2 answers × 2 failures, budget of 120 tokens, all deadlines",
+            "2 agents × 2 answers, budget of 60 tokens, round deadlines",
             2,
-            all_deadlines(Policy {
-                budget: Budget { tokens: Some(120), ..Budget::default() },
-                ..policy(2, 2)
+            round_deadlines(Policy {
+                budget: Budget { tokens: Some(60), ..Budget::default() },
+                ..policy(2, 1)
             }),
             Trouble { calls: true, ..failing },
         ),
