@@ -7,10 +7,10 @@ mod measure;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use crate::repo::say;
+use crate::repo::{root, say, write_doc};
 use measure::{Bench, Run, median};
 
 /// One line of the table.
@@ -40,9 +40,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
 }
 
 fn figures() -> Result<Vec<Figure>, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no work tree")?;
-    build(root)?;
-    let bench = Bench::new(root)?;
+    let root = root()?;
+    build(&root)?;
+    let bench = Bench::new(&root)?;
     let mut figures = Vec::new();
 
     let runs: Vec<Run> = (0..20).map(|_| bench.team(3, &[])).collect::<Result<_, _>>()?;
@@ -140,21 +140,20 @@ fn table(figures: &[Figure]) -> String {
 }
 
 fn write(table: &str) -> ExitCode {
-    let path: PathBuf =
-        [env!("CARGO_MANIFEST_DIR"), "..", "docs", "benchmarks.md"].iter().collect();
     let text = format!(
         "# Benchmarks\n\n\
          Printed by `cargo xtask bench --write`: the release build against \
-         `massgen-testserver`, a loopback server without delay, both on the same two cores \
+         `massgen-testserver`, a loopback server without delay, both on the same machine \
          ({}). Wall time is from the start of the process to its end; memory is the peak of \
-         resident memory. The Python figures were taken with the same protocol on the same \
-         kind of machine.\n\n{table}",
+         resident memory. One core means that everything, the server too, is bound to one. \
+         The Python figures were taken with the same protocol on the same kind of \
+         machine.\n\n{table}",
         machine()
     );
-    match fs::write(&path, text) {
+    match write_doc("benchmarks.md", &text) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("error: cannot write {}: {error}", path.display()));
+        Err(problem) => {
+            say(&format!("error: {problem}"));
             ExitCode::FAILURE
         }
     }

@@ -28,10 +28,7 @@ impl Repo {
     /// # Errors
     /// Says which command or file could not be read.
     pub fn read() -> Result<Repo, String> {
-        // Of the cargo that runs us: a target folder may serve more than one work tree.
-        let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
-            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-        let root = manifest_dir.parent().ok_or("xtask has no parent folder")?.to_path_buf();
+        let root = root()?;
         let listed = output(
             &root,
             "git",
@@ -76,6 +73,20 @@ fn output(root: &Path, program: &str, arguments: &[&str]) -> Result<String, Stri
         return Err(format!("`{program} {}` failed: {}", arguments.join(" "), stderr.trim()));
     }
     String::from_utf8(output.stdout).map_err(|error| error.to_string())
+}
+
+/// Returns the work tree that the cargo which runs us stands in: a target folder may
+/// serve more than one.
+pub fn root() -> Result<PathBuf, String> {
+    let manifest_dir = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    Ok(manifest_dir.parent().ok_or("xtask has no parent folder")?.to_path_buf())
+}
+
+/// Writes a generated page of `docs/`.
+pub fn write_doc(name: &str, text: &str) -> Result<(), String> {
+    let path = root()?.join("docs").join(name);
+    std::fs::write(&path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
 
 /// Prints one line; a reader that has gone away is no error of ours.

@@ -3,23 +3,19 @@
 //! `cargo xtask verify` prints them; `--write` also keeps them in
 //! `docs/verification.md`. The same checks run in the tests, on smaller rosters.
 
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use crate::repo::say;
+use crate::repo::{root, say, write_doc};
 
 pub fn run(arguments: &[String]) -> ExitCode {
     match report() {
         Ok(report) => {
             say(&report);
-            if arguments.iter().any(|argument| argument == "--write") {
-                let path: PathBuf =
-                    [env!("CARGO_MANIFEST_DIR"), "..", "docs", "verification.md"].iter().collect();
-                if let Err(error) = fs::write(&path, report) {
-                    say(&format!("error: cannot write {}: {error}", path.display()));
-                    return ExitCode::FAILURE;
-                }
+            if arguments.iter().any(|argument| argument == "--write")
+                && let Err(problem) = write_doc("verification.md", &report)
+            {
+                say(&format!("error: {problem}"));
+                return ExitCode::FAILURE;
             }
             ExitCode::SUCCESS
         }
@@ -66,10 +62,9 @@ fn report() -> Result<String, String> {
 
 /// Runs cargo and returns what it prints.
 fn cargo(arguments: &[&str]) -> Result<String, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no work tree")?;
     let output = Command::new(env!("CARGO"))
         .args(arguments)
-        .current_dir(root)
+        .current_dir(root()?)
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
