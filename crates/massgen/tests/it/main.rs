@@ -14,3 +14,4 @@ mod python_faults;
 mod runs;
 mod signals;
 mod teams;
+mod tls;
