@@ -66,6 +66,8 @@ impl RunView {
                 let text = words::round_end(end, |failure| self.told_once(round.agent, failure));
                 let text = format!("round ended: {text}");
                 self.trouble(event, round.agent, RowKind::Failure, Level::Warning, text);
+                let Some(agent) = self.agents.get_mut(round.agent.at()) else { return };
+                agent.last_error = Some((event.at, words::round_end(end, words::failure)));
             }
             EventBody::CallRequested { .. } => {}
             EventBody::CallGranted { call } => {
@@ -216,8 +218,11 @@ impl RunView {
                     "failure {failures} of {max}, tries again in {}",
                     duration(*backoff_ms)
                 );
+                let before = self.agent(*agent).and_then(|agent| agent.last_error.clone());
                 self.trouble(event, *agent, RowKind::Failure, Level::Warning, text);
                 let Some(agent) = self.agents.get_mut(agent.at()) else { return };
+                // What went wrong says more than that it did.
+                agent.last_error = before.or(agent.last_error.take());
                 agent.status = AgentStatus::BackingOff { until: event.at.plus(*backoff_ms) };
             }
             EventBody::AgentRetired { agent, reason } => {
@@ -260,8 +265,8 @@ impl RunView {
                 self.row(event, None, RowKind::Team, text);
             }
             EventBody::InterruptRequested => {
-                self.interrupt = Some((event.seq, self.interrupted));
-                self.interrupted = true;
+                self.cut_short.apply(event);
+                self.interrupted = self.cut_short.is_cut();
                 let text = "the user asks to wrap up".to_owned();
                 self.row(event, None, RowKind::Team, text);
             }
@@ -276,12 +281,8 @@ impl RunView {
             }
             EventBody::TurnFinished { outcome } => self.finished(event, outcome),
             EventBody::InputIgnored { .. } => {
-                // A decision follows its input directly.
-                let ignored =
-                    self.interrupt.filter(|(seq, _)| seq.checked_add(1) == Some(event.seq));
-                if let Some((_, before)) = ignored {
-                    self.interrupted = before;
-                }
+                self.cut_short.apply(event);
+                self.interrupted = self.cut_short.is_cut();
             }
             EventBody::RecordingFailed { message } => {
                 self.recording_failed = Some(message.clone());

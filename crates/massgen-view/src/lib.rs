@@ -19,6 +19,7 @@
 
 mod agent_view;
 mod cost;
+mod cut_short;
 mod fold;
 mod names;
 mod run_view;
@@ -30,6 +31,7 @@ pub mod words;
 
 pub use agent_view::{AgentStatus, AgentView, RoundView};
 pub use cost::CostView;
+pub use cut_short::CutShort;
 pub use names::Names;
 pub use run_view::{Level, Notice, Phase, RunView, Selection};
 pub use status::{StatusContext, status_json};

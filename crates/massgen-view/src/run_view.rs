@@ -8,7 +8,7 @@ use massgen_protocol::{
     WrapUpReason,
 };
 
-use crate::{AgentView, CostView, Names, Timeline, VoteView};
+use crate::{AgentView, CostView, CutShort, Names, Timeline, VoteView};
 
 /// Notices kept; more are only counted.
 const NOTICES_MAX: usize = 200;
@@ -56,8 +56,7 @@ pub struct RunView {
     pub(crate) notices: VecDeque<Notice>,
     pub(crate) notices_dropped: u64,
     pub(crate) presented: Option<Arc<String>>,
-    /// The newest wish to wrap up: its event, and whether there was one before.
-    pub(crate) interrupt: Option<(u64, bool)>,
+    pub(crate) cut_short: CutShort,
 }
 
 /// Where the run is.

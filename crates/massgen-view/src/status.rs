@@ -15,6 +15,8 @@ pub struct StatusContext {
     pub started_at: String,
     /// Wall clock now, RFC 3339.
     pub updated_at: String,
+    /// Moment of the run, which goes on while nothing happens.
+    pub now: Millis,
     /// The final answer's file, once it is written in full. Without it no run
     /// that has an answer is complete.
     pub answer_file: Option<String>,
@@ -40,7 +42,7 @@ pub fn status_json(view: &RunView, context: &StatusContext) -> Value {
             "log_dir": context.log_dir,
             "question": view.question,
             "start_time": context.started_at,
-            "elapsed_seconds": seconds(view.at),
+            "elapsed_seconds": seconds(view.at.max(context.now)),
             "last_event": view.last_seq,
             "recording_failed": view.recording_failed,
         },

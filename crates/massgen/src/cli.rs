@@ -21,8 +21,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         massgen --model gpt-5.4 --model deepseek-chat \"…\"  a quick team\n  \
         git diff | massgen --config review.yaml --quiet -  question from stdin\n  \
         massgen -- replay the tape                         a question that begins like a command",
-    subcommand_help_heading = "Commands",
-    disable_help_subcommand = true
+    subcommand_help_heading = "Commands"
 )]
 pub struct Cli {
     #[command(flatten)]
@@ -62,7 +61,13 @@ pub struct GlobalArgs {
     pub output: Format,
 
     /// Print the answer and nothing else
-    #[arg(long, short, global = true, help_heading = "Output and state")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        conflicts_with = "output",
+        help_heading = "Output and state"
+    )]
     pub quiet: bool,
 
     /// Print a few stable lines for programs and keep status.json up to date
@@ -249,6 +254,21 @@ impl RunArgs {
     }
 }
 
+/// Returns the whole command line. What is for runs stays out of the help of what
+/// starts none; `main` refuses it there.
+pub fn command() -> clap::Command {
+    let hidden = |command: clap::Command, flags: &[&'static str]| {
+        flags.iter().fold(command, |command, &flag| {
+            let flag = clap::Arg::new(flag).long(flag).global(true).hide(true);
+            command.arg(flag.action(clap::ArgAction::SetTrue))
+        })
+    };
+    <Cli as clap::CommandFactory>::command()
+        .mut_subcommand("replay", |replay| hidden(replay, &["automation"]))
+        .mut_subcommand("runs", |runs| hidden(runs, &["automation", "quiet"]))
+        .mut_subcommand("doctor", |doctor| hidden(doctor, &["automation", "quiet"]))
+}
+
 /// Returns the command that a one-word question is probably a misspelling of. A
 /// question costs money, so a slip of the finger must not become one.
 pub fn misspelled_command(question: &[String]) -> Option<&'static str> {
@@ -258,7 +278,7 @@ pub fn misspelled_command(question: &[String]) -> Option<&'static str> {
     }
     let distance_max = |name: &str| if name.len() > 4 { 2 } else { 1 };
     let near = |name: &str| strsim::damerau_levenshtein(name, word) <= distance_max(name);
-    Command::NAMES.into_iter().find(|name| near(name))
+    Command::NAMES.into_iter().chain(["help"]).find(|name| near(name))
 }
 
 fn dollars(text: &str) -> Result<f64, String> {
@@ -282,19 +302,18 @@ fn positive(text: &str, unit: &str, max: f64) -> Result<f64, String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use clap::CommandFactory;
-
     use super::*;
 
     fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
-        Cli::try_parse_from([&["massgen"], arguments].concat())
+        let matches = command().try_get_matches_from([&["massgen"], arguments].concat())?;
+        clap::FromArgMatches::from_arg_matches(&matches)
     }
 
     #[test]
     fn the_description_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
         let names: Vec<String> =
-            Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+            command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
         assert_eq!(names, Command::NAMES);
     }
 
@@ -338,6 +357,7 @@ mod tests {
         let question = |text: &str| misspelled_command(&[text.to_owned()]);
         assert_eq!(question("rnus"), Some("runs"));
         assert_eq!(question("reply"), Some("replay"));
+        assert_eq!(question("hepl"), Some("help"));
         assert_eq!(question("why"), None);
         assert_eq!(question("rust"), None);
         assert_eq!(question("What"), None);

@@ -12,7 +12,8 @@ use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, error::ErrorKind};
+use clap::FromArgMatches;
+use clap::error::ErrorKind;
 
 use cli::{Cli, Command};
 use error::{CliError, Exit};
@@ -42,8 +43,9 @@ fn main() -> ExitCode {
 
 /// Reads the command line; what the parser cannot know of is refused here in its words.
 fn parse() -> Result<Cli, clap::Error> {
-    let cli = Cli::try_parse()?;
-    let usage = |message: String| Cli::command().error(ErrorKind::ArgumentConflict, message);
+    let mut command = cli::command();
+    let cli = Cli::from_arg_matches(&command.try_get_matches_from_mut(std::env::args_os())?)?;
+    let mut usage = |message: String| command.error(ErrorKind::ArgumentConflict, message);
     if let (Some(command), Some(flag)) = (&cli.command, cli.run.misplaced()) {
         let name = command.name();
         return Err(usage(format!("`{flag}` is for a new question, not for `massgen {name}`")));
@@ -51,6 +53,10 @@ fn parse() -> Result<Cli, clap::Error> {
     let is_run = matches!(cli.command, None | Some(Command::Demo(_) | Command::Resume(_)));
     if cli.global.automation && !is_run {
         return Err(usage("`--automation` is for a run, and this starts none".to_owned()));
+    }
+    let has_no_answer = matches!(cli.command, Some(Command::Runs(_) | Command::Doctor(_)));
+    if cli.global.quiet && has_no_answer {
+        return Err(usage("`--quiet` leaves the answer alone, and this has none".to_owned()));
     }
     let is_meant = std::env::args_os().any(|argument| argument == "--");
     if let Some(name) = cli::misspelled_command(&cli.run.question).filter(|_| !is_meant) {

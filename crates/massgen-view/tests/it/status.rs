@@ -1,6 +1,6 @@
 //! `status.json`, and where the reference got it wrong.
 
-use massgen_protocol::{Basis, EventBody, FailReason, FailureKind, Outcome, RetireReason};
+use massgen_protocol::{Basis, EventBody, FailReason, FailureKind, Millis, Outcome, RetireReason};
 use massgen_view::{StatusContext, status_json};
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ fn context(answer_file: Option<&str>) -> StatusContext {
         log_dir: "/state/runs/20261123-220101-ab12".to_owned(),
         started_at: "2026-11-23T22:01:01.000Z".to_owned(),
         updated_at: "2026-11-23T22:01:09.000Z".to_owned(),
+        now: Millis(0),
         answer_file: answer_file.map(str::to_owned),
     }
 }

@@ -1,7 +1,5 @@
 //! `massgen demo`: the whole main job without key or network.
 
-use std::io::{self, Write};
-
 use massgen_runtime::Session;
 
 use super::follow;
@@ -9,7 +7,7 @@ use super::run::{from_start, options};
 use crate::cli::{DemoArgs, Format, GlobalArgs};
 use crate::demo::{self, Pace};
 use crate::error::{CliError, Exit};
-use crate::output;
+use crate::output::{self, tell};
 
 const BEFORE: &str = "\
 The four agents are scripted: their texts follow a published case study. The engine, the votes and
@@ -21,20 +19,17 @@ next:  massgen replay latest           watch it again
        massgen replay --check latest   recompute every decision
        massgen runs show latest        who answered, who voted for whom
        massgen doctor                  what a team of your own needs
-       massgen \"your question\"         once a key is set or a local server runs
-";
+       massgen \"your question\"         once a key is set or a local server runs";
 
 pub fn run(arguments: &DemoArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
     let pace = if arguments.fast { Pace::Fast } else { Pace::Streamed };
     let is_for_people = !global.quiet && !global.automation && global.output == Format::Plain;
     let say = |text: &str| {
-        if !is_for_people {
-            return Ok(());
+        if is_for_people {
+            tell(text);
         }
-        io::stderr().write_all(text.as_bytes()).map_err(CliError::output)
     };
-    say(BEFORE)?;
-    say("\n")?;
+    say(BEFORE);
     let spec = demo::spec(pace);
     let options = options(&spec, global, None)?;
     let (run, exit) = follow::runtime()?.block_on(async {
@@ -44,8 +39,8 @@ pub fn run(arguments: &DemoArgs, global: &GlobalArgs) -> Result<Exit, CliError> 
         Ok((run, follow::follow(session, output.as_mut()).await?))
     })?;
     if is_for_people && exit == Exit::Success {
-        say(&format!("\n{}", super::replay::votes(&run)?))?;
-        say(AFTER)?;
+        say(&format!("\n{}", super::replay::votes(&run)?.trim_end()));
+        say(AFTER);
     }
     Ok(exit)
 }

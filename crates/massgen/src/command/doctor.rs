@@ -16,7 +16,7 @@ use super::run::BUILD;
 use super::runs::pretty;
 use crate::cli::{DoctorArgs, Format, GlobalArgs};
 use crate::error::{CliError, Exit};
-use crate::output::{Look, Tone};
+use crate::output::{Look, Tone, one_line};
 use crate::team;
 
 /// One thing looked at.
@@ -72,12 +72,7 @@ pub fn run(arguments: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CliError
 fn state(folder: &Path) -> Check {
     let name = "state folder";
     let shown = folder.display().to_string();
-    // The folder itself is made by the first run; until then its parent decides.
-    let existing = folder.ancestors().find(|path| path.is_dir() || path.as_os_str().is_empty());
-    let existing = existing.filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let probe = existing.join(format!(".massgen-doctor-{}", std::process::id()));
-    let tried = fs::File::create_new(&probe).and_then(|_| fs::remove_file(&probe));
-    match tried {
+    match try_to_write(&folder.join("runs")) {
         Ok(()) => {
             let n_runs = massgen_log::list(folder).map_or(0, |runs| runs.len());
             Check {
@@ -94,6 +89,25 @@ fn state(folder: &Path) -> Check {
             remedy: Some("name another folder with `--state-dir` or MASSGEN_STATE_DIR".to_owned()),
         },
     }
+}
+
+/// Makes the folder, writes a file there, and takes away whatever was not there before.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    let is_new = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let made: Vec<&Path> = folder.ancestors().take_while(is_new).collect();
+    let probe = folder.join(format!(".massgen-doctor-{}", std::process::id()));
+    let tried = fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&probe, "can this be kept?\n"))
+        .and_then(|()| fs::remove_file(&probe));
+    if tried.is_err() {
+        // An empty file is what a full disk leaves.
+        let _ = fs::remove_file(&probe);
+    }
+    for path in made {
+        // Not there, or taken by a run that has begun since: both are fine.
+        let _ = fs::remove_dir(path);
+    }
+    tried
 }
 
 /// Which keys of backends that this build calls are set.
@@ -178,9 +192,11 @@ fn table(checks: &[Check], global: &GlobalArgs) -> String {
             Verdict::Missing | Verdict::Broken => Tone::Warning,
         };
         let verdict = look.paint(tone, &format!("{:<8}", check.verdict.word()));
-        text.push_str(&format!("{verdict} {:<14} {}\n", check.name, check.found));
+        // Models are named by whatever answers on a port.
+        let found = one_line(&check.found, usize::MAX);
+        text.push_str(&format!("{verdict} {:<14} {found}\n", check.name));
         if let Some(remedy) = &check.remedy {
-            text.push_str(&format!("{:<23} {remedy}\n", ""));
+            text.push_str(&format!("{:<23} {}\n", "", one_line(remedy, usize::MAX)));
         }
     }
     text

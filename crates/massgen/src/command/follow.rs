@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use massgen_protocol::{Millis, Op};
 use massgen_runtime::{Finished, Session, Subscription};
+use massgen_view::CutShort;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
@@ -50,20 +51,23 @@ pub async fn follow(session: Session, output: &mut dyn Output) -> Result<Exit, C
     // Side by side: the events end when the session does.
     let (shown, finished) = tokio::join!(showing, session.join());
     signals.abort();
-    shown?;
-    let ending = ending(finished);
+    let interrupted = shown?;
+    let ending = ending(finished, interrupted);
     output.end(&ending)?;
     Ok(ending.exit())
 }
 
-async fn show(mut events: Subscription, output: &mut dyn Output) -> Result<(), CliError> {
+/// Shows all events; returns whether the user cut the run short.
+async fn show(mut events: Subscription, output: &mut dyn Output) -> Result<bool, CliError> {
+    let mut cut_short = CutShort::default();
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = (Millis(0), Instant::now());
     loop {
         tokio::select! {
             event = events.next() => {
-                let Some(event) = event else { return Ok(()) };
+                let Some(event) = event else { return Ok(cut_short.is_cut()) };
+                cut_short.apply(&event);
                 heard = (event.at, Instant::now());
                 output.event(&event)?;
             }
@@ -134,7 +138,7 @@ impl Signals {
     }
 }
 
-fn ending(finished: Finished) -> Ending {
+fn ending(finished: Finished, interrupted: bool) -> Ending {
     let Finished { run, path: _, outcome, answer, spent, elapsed_ms, is_recorded } = finished;
-    Ending { run, outcome, answer, spent, elapsed_ms, is_recorded }
+    Ending { run, outcome, answer, spent, elapsed_ms, is_recorded, interrupted }
 }

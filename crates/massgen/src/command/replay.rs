@@ -80,6 +80,7 @@ fn ending(run: &RunDir, view: &RunView) -> Ending {
         spent: view.cost.total(),
         elapsed_ms: view.at.0,
         is_recorded: view.recording_failed.is_none(),
+        interrupted: view.interrupted,
     }
 }
 
@@ -130,13 +131,15 @@ fn check(run: &RunDir, global: &GlobalArgs) -> Result<Exit, CliError> {
 }
 
 /// Returns one run in words or as JSON, for `massgen runs show`.
-pub fn summary(run: &RunDir, json: bool) -> Result<String, CliError> {
+/// Words keep within `columns`, where they go to a terminal.
+pub fn summary(run: &RunDir, json: bool, columns: Option<usize>) -> Result<String, CliError> {
     let view = folded(run)?;
     if json {
         let context = massgen_view::StatusContext {
             log_dir: run.path().display().to_string(),
             started_at: run.manifest().started_at.clone(),
             updated_at: run.manifest().started_at.clone(),
+            now: view.at,
             answer_file: None,
         };
         let mut status = massgen_view::status_json(&view, &context);
@@ -147,7 +150,10 @@ pub fn summary(run: &RunDir, json: bool) -> Result<String, CliError> {
         }
         return Ok(pretty(&status));
     }
-    let mut text = massgen_view::coordination_table(&view);
+    let mut text = match columns {
+        Some(columns) => massgen_view::coordination_table_within(&view, columns),
+        None => massgen_view::coordination_table(&view),
+    };
     let end = match &view.outcome {
         Some(outcome) => words::outcome(outcome, &view.names),
         None => format!("not at its end; go on with `massgen resume {}`", run.id()),

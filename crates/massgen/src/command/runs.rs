@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{Format, GlobalArgs, RunsArgs, RunsCommand};
 use crate::error::{CliError, Exit};
-use crate::output::{clean, one_line};
+use crate::output::{Look, clean, one_line};
 
 /// Characters of a winner's name in the list.
 const NAME_CHARS: usize = 24;
@@ -26,7 +26,7 @@ pub fn run(arguments: &RunsArgs, global: &GlobalArgs) -> Result<Exit, CliError> 
         }
         Some(RunsCommand::Show { name }) => {
             let run = massgen_log::resolve(&global.state_dir, name).map_err(from_log)?;
-            super::replay::summary(&run, json)?
+            super::replay::summary(&run, json, Look::of_stdout(global.no_color).terminal)?
         }
     };
     let mut stdout = io::stdout().lock();

@@ -8,14 +8,17 @@ use std::time::{Duration, Instant, SystemTime};
 
 use massgen_log::{rfc3339, write_atomic};
 use massgen_protocol::{AgentId, Event, EventBody, Millis, Outcome};
-use massgen_view::{Row, RowKind, RunView, StatusContext, coordination_table, status_json, words};
+use massgen_view::{
+    AgentView, Row, RowKind, RunView, StatusContext, coordination_table, status_json, words,
+};
 use serde_json::{Value, json};
 
-use super::{Ending, Output, one_line};
+use super::{Ending, Output, clean, one_line, tell};
 use crate::error::CliError;
 
-/// Streamed text alone writes `status.json` no more often.
-const STATUS_EVERY: Duration = Duration::from_millis(500);
+/// Time alone, or streamed text, writes `status.json` about twice a second. A little
+/// less than that, so that every other tick finds it due.
+const STATUS_EVERY: Duration = Duration::from_millis(450);
 
 /// Decisions come in bursts, with large teams by the thousand, and each write waits
 /// for the disk; a reader cannot tell them apart anyway.
@@ -23,6 +26,10 @@ const DECISION_EVERY: Duration = Duration::from_millis(100);
 
 /// Characters of the answer on its line.
 const PREVIEW_CHARS: usize = 200;
+
+/// Characters of an agent's last error in what is said of a failed run, and of all of them.
+const ERROR_CHARS: usize = 700;
+const ERRORS_CHARS: usize = 2_000;
 
 /// Characters of an agent's id in a path.
 const FILE_NAME_CHARS_MAX: usize = 64;
@@ -41,8 +48,12 @@ pub struct Automation<W: Write> {
     folder: PathBuf,
     started_at: String,
     view: RunView,
+    /// Moment of the run, which goes on while nothing happens.
+    now: Millis,
     written: Option<Instant>,
     behind: Behind,
+    /// There is an answer, and the disk refused its file.
+    is_answer_refused: bool,
 }
 
 impl<W: Write> Automation<W> {
@@ -53,8 +64,10 @@ impl<W: Write> Automation<W> {
             folder,
             started_at,
             view: RunView::default(),
+            now: Millis(0),
             written: None,
             behind: Behind::Nothing,
+            is_answer_refused: false,
         }
     }
 
@@ -79,14 +92,15 @@ impl<W: Write> Automation<W> {
             log_dir: self.folder.display().to_string(),
             started_at: self.started_at.clone(),
             updated_at: rfc3339(SystemTime::now()),
+            now: self.now,
             answer_file: answer_file.map(|path| path.display().to_string()),
         };
         let mut status = status_json(&self.view, &context);
-        if self.view.stopped
+        if self.is_answer_refused
             && let Some(reason) = status.get_mut("finish_reason")
         {
-            // Not complete, but nobody works on it either.
-            *reason = Value::from("interrupted");
+            // Never complete without the file, but nobody works on it any more.
+            *reason = Value::from("error");
         }
         self.written = Some(Instant::now());
         self.behind = Behind::Nothing;
@@ -130,7 +144,7 @@ impl<W: Write> Automation<W> {
         });
         write_json(&events, &record).map_err(|error| CliError::file(&events, error))?;
         let table = self.folder.join("coordination_table.txt");
-        write_atomic(&table, coordination_table(&self.view).as_bytes())
+        write_atomic(&table, clean(&coordination_table(&self.view)).as_bytes())
             .map_err(|error| CliError::file(&table, error))
     }
 
@@ -156,10 +170,17 @@ const STATUS_FILE: &str = "status.json";
 impl<W: Write> Output for Automation<W> {
     fn event(&mut self, event: &Arc<Event>) -> Result<(), CliError> {
         self.view.apply(event);
+        self.now = self.now.max(event.at);
         match &event.body {
             EventBody::QuestionAsked { .. } => self.head()?,
             EventBody::AttemptStarted { attempt } if attempt.0 > 1 => {
                 self.line("RESTART", &format!("attempt {}", attempt.0))?;
+            }
+            EventBody::AgentRetired { agent, .. } => {
+                // Who watches the lines alone would not know why the team shrinks.
+                if let Some(agent) = self.view.agent(*agent) {
+                    tell(&last_error(agent));
+                }
             }
             // Complete only with the answer's file, which `end` writes first.
             EventBody::TurnFinished { .. } => return Ok(()),
@@ -171,8 +192,12 @@ impl<W: Write> Output for Automation<W> {
         Ok(())
     }
 
-    fn tick(&mut self, _now: Millis) -> Result<(), CliError> {
-        if self.view.outcome.is_none() {
+    fn tick(&mut self, now: Millis) -> Result<(), CliError> {
+        let is_on = self.view.run.is_some() && self.view.outcome.is_none() && !self.view.stopped;
+        if is_on {
+            // A watcher tells a slow run from a dead one by the time in the file.
+            self.now = self.now.max(now);
+            self.behind = self.behind.max(Behind::Text);
             self.catch_up();
         }
         Ok(())
@@ -180,16 +205,42 @@ impl<W: Write> Output for Automation<W> {
 
     fn end(&mut self, ending: &Ending) -> Result<(), CliError> {
         let winner = self.winner().cloned();
+        // What the disk refuses is told last: no file is worth the lines of the others.
+        let mut refused = Vec::new();
         let mut answer_file = None;
         if let (Some(winner), Some(answer)) = (&winner, &ending.answer) {
-            answer_file = Some(self.write_answer(winner, answer)?);
+            match self.write_answer(winner, answer) {
+                Ok(path) => answer_file = Some(path),
+                Err(error) => refused.push(error),
+            }
         }
-        self.write_coordination()?;
+        self.is_answer_refused = !refused.is_empty();
+        refused.extend(self.write_coordination().err());
         let status = self.folder.join(STATUS_FILE);
-        self.write_status(answer_file.as_deref())
-            .map_err(|error| CliError::file(&status, error))?;
-        if let (Some(winner), Some(file)) = (&winner, &answer_file) {
+        let written = self.write_status(answer_file.as_deref());
+        refused.extend(written.map_err(|error| CliError::file(&status, error)).err());
+        self.last_lines(ending, winner.as_ref(), answer_file.as_deref())?;
+        if let (true, Some(answer)) = (self.is_answer_refused, &ending.answer) {
+            tell(&format!("the answer, which could not be kept:\n\n{}\n", clean(answer)));
+        }
+        if let Some(loss) = ending.loss() {
+            tell(loss);
+        }
+        refused.into_iter().next().map_or(Ok(()), Err)
+    }
+}
+
+impl<W: Write> Automation<W> {
+    fn last_lines(
+        &mut self,
+        ending: &Ending,
+        winner: Option<&AgentId>,
+        answer_file: Option<&Path>,
+    ) -> Result<(), CliError> {
+        if let Some(winner) = winner {
             self.line("WINNER", &one_line(&winner.0, usize::MAX))?;
+        }
+        if let Some(file) = answer_file {
             self.line("ANSWER_FILE", &file.display().to_string())?;
         }
         let seconds = format!("{}.{}s", ending.elapsed_ms / 1_000, ending.elapsed_ms % 1_000 / 100);
@@ -198,14 +249,44 @@ impl<W: Write> Output for Automation<W> {
             self.line("ANSWER_PREVIEW", &one_line(answer, PREVIEW_CHARS))?;
         }
         match &ending.outcome {
+            Some(Outcome::Answered { .. }) if self.is_answer_refused => {
+                self.line("FAILED", "the answer file could not be written")
+            }
             Some(Outcome::Answered { .. }) => {
                 let n_agents = self.view.agents.len();
                 self.line("COMPLETED", &format!("{n_agents} agents, {seconds} total"))
             }
-            Some(Outcome::Failed { reason }) => self.line("FAILED", words::fail_reason(*reason)),
-            None => self.line("STOPPED", &format!("go on with `massgen resume {}`", ending.run)),
+            Some(Outcome::Failed { reason }) => {
+                let errors = self.last_errors();
+                self.line("FAILED", &format!("{}{errors}", words::fail_reason(*reason)))
+            }
+            None => {
+                let way_on = ending.way_on();
+                self.line("STOPPED", way_on.as_deref().unwrap_or("this run cannot be resumed"))
+            }
         }
     }
+
+    /// What went wrong last with each agent, on one line, to stand behind a reason.
+    fn last_errors(&self) -> String {
+        let errors: Vec<String> = self
+            .view
+            .agents
+            .iter()
+            .filter(|agent| agent.last_error.is_some())
+            .map(last_error)
+            .collect();
+        if errors.is_empty() {
+            return String::new();
+        }
+        format!("; {}", one_line(&errors.join("; "), ERRORS_CHARS))
+    }
+}
+
+/// «careful: key refused (401): …»
+fn last_error(agent: &AgentView) -> String {
+    let error = agent.last_error.as_ref().map_or("", |(_, error)| error.as_str());
+    format!("{}: {}", one_line(&agent.card.id.0, FILE_NAME_CHARS_MAX), one_line(error, ERROR_CHARS))
 }
 
 /// MassGen's name for a kind of event, where it has one.

@@ -60,9 +60,7 @@ pub fn one_line(text: &str, chars_max: usize) -> String {
 fn is_obeyed(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
-        // Turning the direction of writing shows a text other than it is.
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
-        c => c.is_control(),
+        c => c.is_control() || massgen_view::words::is_bidi_control(c),
     }
 }
 
@@ -113,7 +111,7 @@ mod tests {
         check("\x1b(Bcharset\x1bc", "charset");
         check("\u{9b}31mc1\u{9d}0;t\u{9c}!", "c1!");
         check("over\rwrite\x08\x07\x00\x7f", "overwrite");
-        check("\u{202e}desrever\u{2066}", "desrever");
+        check("\u{202e}desrever\u{2066}\u{200f}\u{61c}", "desrever");
     }
 
     #[test]

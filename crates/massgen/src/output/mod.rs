@@ -8,6 +8,7 @@ mod clean;
 mod json;
 mod look;
 mod plain;
+mod progress;
 mod status_line;
 mod stream;
 mod totals;
@@ -23,6 +24,7 @@ pub use clean::{clean, one_line};
 use json::Json;
 pub use look::{Look, Tone};
 use plain::{Plain, Quiet};
+pub use progress::tell;
 pub use totals::totals;
 
 use crate::cli::{Format, GlobalArgs};
@@ -61,7 +63,7 @@ pub fn choose(global: &GlobalArgs, run: &RunDir) -> Box<dyn Output> {
     match global.output {
         Format::Json => Box::new(Json::new(io::stdout())),
         Format::Plain if global.quiet => Box::new(Quiet),
-        Format::Plain => Box::new(Plain::new(io::stderr(), Look::of_stderr(global.no_color))),
+        Format::Plain => Box::new(Plain::new(progress::stderr(), Look::of_stderr(global.no_color))),
     }
 }
 
@@ -76,12 +78,18 @@ pub struct Ending {
     pub elapsed_ms: u64,
     /// Whether the log is complete, so that the run can be resumed or replayed.
     pub is_recorded: bool,
+    /// Whether the user asked to wrap up before the run was at its end.
+    pub interrupted: bool,
 }
 
 impl Ending {
     /// Returns the status this ends the process with.
     pub fn exit(&self) -> Exit {
         use massgen_protocol::{Basis, FailReason};
+        if self.interrupted {
+            // Whatever the winner was chosen by: the user cut something short.
+            return Exit::Interrupted;
+        }
         match &self.outcome {
             None => Exit::Interrupted,
             Some(Outcome::Answered { basis, .. }) => match basis {
@@ -100,6 +108,18 @@ impl Ending {
                 FailReason::Interrupted => Exit::Interrupted,
             },
         }
+    }
+
+    /// Returns how to go on with a run that was stopped, where that can be done.
+    fn way_on(&self) -> Option<String> {
+        let can_go_on = self.outcome.is_none() && self.is_recorded;
+        can_go_on.then(|| format!("go on with `massgen resume {}`", self.run))
+    }
+
+    /// Returns what is to be said of a log that the disk refused.
+    fn loss(&self) -> Option<&'static str> {
+        (!self.is_recorded)
+            .then_some("warning: recording failed; this run cannot be resumed or replayed in full")
     }
 }
 
@@ -146,8 +166,11 @@ mod tests {
                 spent: Spend::default(),
                 elapsed_ms: 0,
                 is_recorded: true,
+                interrupted: false,
             };
             assert_eq!(ending.exit(), expected, "{:?}", ending.outcome);
+            let ending = Ending { interrupted: true, ..ending };
+            assert_eq!(ending.exit(), Exit::Interrupted, "{:?}", ending.outcome);
         }
     }
 }

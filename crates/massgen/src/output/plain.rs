@@ -1,4 +1,5 @@
-//! What people see: progress on stderr, the answer on stdout.
+//! What people see: progress on stderr, the answer on stdout. `choose` gives it a
+//! place for progress that never refuses, so only stdout can end what it shows.
 //!
 //! What is said of a fact is the view's: the rows and notices it adds for an
 //! event are shown as they come. Here is what only a terminal has: streamed
@@ -16,7 +17,7 @@ use massgen_view::{Level, Row, RowKind, RunView, words};
 use super::status_line::status_line;
 use super::stream::{Stream, wrapped};
 use super::totals::totals;
-use super::{Ending, Look, Output, Tone, clean, one_line, print_answer};
+use super::{Ending, Look, Output, Tone, clean, one_line, print_answer, tell};
 use crate::error::CliError;
 
 /// Characters of an agent's name beside each of its lines.
@@ -58,7 +59,8 @@ impl<W: Write> Plain<W> {
     /// Writes a line of an agent, or of the team; on a terminal as many as it takes.
     fn line(&mut self, agent: Option<AgentIndex>, tone: Tone, text: &str) -> io::Result<()> {
         self.clear_status()?;
-        let text = clean(text);
+        // One line is one agent's, whatever a name or a message holds.
+        let text = clean(text).replace('\n', " ");
         let (prefix, width) = match agent {
             None => (String::new(), self.look.terminal),
             Some(agent) => {
@@ -218,9 +220,11 @@ impl<W: Write> Output for Plain<W> {
         }
         let took = totals(ending.elapsed_ms, &ending.spent);
         self.line(None, Tone::Dim, &took).map_err(CliError::output)?;
-        if ending.outcome.is_none() && ending.is_recorded {
-            let text = format!("go on with `massgen resume {}`", ending.run);
+        if let Some(text) = ending.way_on() {
             self.line(None, Tone::Plain, &text).map_err(CliError::output)?;
+        }
+        if let Some(text) = ending.loss() {
+            self.line(None, Tone::Warning, text).map_err(CliError::output)?;
         }
         self.out.flush().map_err(CliError::output)
     }
@@ -265,13 +269,19 @@ impl Output for Quiet {
 
     fn end(&mut self, ending: &Ending) -> Result<(), CliError> {
         match (&ending.answer, &ending.outcome) {
-            (Some(answer), _) => print_answer(answer),
+            (Some(answer), _) => print_answer(answer)?,
             (None, Some(Outcome::Failed { reason })) => {
-                let why = words::fail_reason(*reason);
-                writeln!(io::stderr(), "error: no answer: {why}").map_err(CliError::output)
+                tell(&format!("error: no answer: {}", words::fail_reason(*reason)));
             }
-            (None, Some(Outcome::Answered { .. }) | None) => Ok(()),
+            (None, Some(Outcome::Answered { .. }) | None) => {}
         }
+        if let Some(way_on) = ending.way_on() {
+            tell(&format!("stopped before an answer; {way_on}"));
+        }
+        if let Some(loss) = ending.loss() {
+            tell(loss);
+        }
+        Ok(())
     }
 }
 
