@@ -34,6 +34,8 @@ pub struct Coordinator {
     pub(crate) announced: Epoch,
     pub(crate) ballots: Ballots,
     pub(crate) wrap_up: Option<WrapUpReason>,
+    /// Coordination was told to end, and does so with the first answer that is accepted.
+    pub(crate) awaited_end: Option<Ending>,
     pub(crate) ledger: Ledger,
     pub(crate) earlier: Option<Arc<Earlier>>,
     #[cfg(test)]
@@ -93,6 +95,7 @@ impl Coordinator {
             announced: Epoch(0),
             ballots: Ballots::open(Epoch(0)),
             wrap_up: None,
+            awaited_end: None,
             earlier: None,
             #[cfg(test)]
             sabotage: None,
@@ -135,6 +138,7 @@ impl Coordinator {
             Input::Reviewed { round, review } => self.on_reviewed(round, review, &mut fx),
             Input::Interrupt => self.on_interrupt(&mut fx),
         }
+        self.end_as_told(&mut fx);
         // Any input may release a reservation or close the round of one who waits for it.
         if is_request || !sabotaged!(self, ForgetWaitingCalls) {
             self.decide_calls(now, &mut fx);
@@ -252,10 +256,10 @@ impl Coordinator {
 
     fn on_interrupt(&mut self, fx: &mut Effects) {
         match self.phase {
-            Phase::New
-            | Phase::Coordinating
-            | Phase::Presenting { .. }
-            | Phase::Reviewing { .. } => self.end_now(Ending::Interrupted, fx),
+            Phase::Coordinating => self.interrupt_coordination(fx),
+            Phase::New | Phase::Presenting { .. } | Phase::Reviewing { .. } => {
+                self.end_now(Ending::Interrupted, fx);
+            }
             Phase::Draining(_) | Phase::Finished(_) => {
                 fx.ignore("the run is ending already");
             }

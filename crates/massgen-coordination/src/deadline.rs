@@ -21,6 +21,10 @@ impl Coordinator {
         // A short attempt keeps four fifths of its time for work, whatever the lead.
         let lead_ms = wrap_up_lead_ms.min(attempt_ms / 5);
         arm(Deadline::WrapUp { attempt }, attempt_ms - lead_ms, fx);
+        // An answer that needs no vote needs no time to be presented either.
+        if !self.is_sole_agent() {
+            arm(Deadline::Coordination { attempt }, attempt_ms - lead_ms / 2, fx);
+        }
         arm(Deadline::Attempt { attempt }, attempt_ms, fx);
     }
 
@@ -68,9 +72,14 @@ impl Coordinator {
                     self.start_wrap_up(WrapUpReason::Deadline, fx);
                 }
             }
+            Deadline::Coordination { attempt } => {
+                if attempt == self.attempt && self.phase == Phase::Coordinating {
+                    self.end_coordination(fx);
+                }
+            }
             Deadline::Attempt { attempt } => {
                 if attempt == self.attempt {
-                    self.end_now(Ending::Deadline, fx);
+                    self.end_now(Ending::Attempt, fx);
                 }
             }
             Deadline::Budget => self.end_now(Ending::Budget, fx),
@@ -122,7 +131,45 @@ impl Coordinator {
         }
     }
 
-    /// Ends the run from outside: no further call, only snapshots in flight are waited for.
+    /// Ends coordination as soon as there is an answer: a first draft that comes late is
+    /// better than none, so all go on until the attempt's end.
+    fn end_coordination(&mut self, fx: &mut Effects) {
+        if sabotaged!(self, CutFirstDrafts) {
+            return self.end_now(Ending::Deadline, fx);
+        }
+        // What the user said counts, whatever the clock says.
+        self.awaited_end.get_or_insert(Ending::Deadline);
+    }
+
+    /// Ends coordination at the user's wish, as soon as there is an answer.
+    pub(crate) fn interrupt_coordination(&mut self, fx: &mut Effects) {
+        if self.awaited_end == Some(Ending::Interrupted) {
+            return fx.ignore("the run is to end with the first answer already");
+        }
+        if sabotaged!(self, ForgetInterrupt) && self.epoch == Epoch(0) {
+            return;
+        }
+        if self.earlier.is_some() {
+            // There is an answer, if only one that a review found wanting.
+            return self.end_now(Ending::Interrupted, fx);
+        }
+        self.awaited_end = Some(Ending::Interrupted);
+        if self.epoch == Epoch(0) {
+            self.start_wrap_up(WrapUpReason::Interrupted, fx);
+        }
+    }
+
+    /// Ends coordination if that is what it was told, and there is an answer to end with.
+    pub(crate) fn end_as_told(&mut self, fx: &mut Effects) {
+        if let Some(ending) = self.awaited_end
+            && self.phase == Phase::Coordinating
+            && self.epoch > Epoch(0)
+        {
+            self.end_now(ending, fx);
+        }
+    }
+
+    /// Ends coordination, or what follows it, from outside. Snapshots in flight are waited for.
     pub(crate) fn end_now(&mut self, ending: Ending, fx: &mut Effects) {
         match &self.phase {
             Phase::New | Phase::Coordinating => {
@@ -138,7 +185,13 @@ impl Coordinator {
                 fx.close_round(*round, ending.close_reason());
                 self.finish_with_selection(fx);
             }
-            Phase::Draining(_) | Phase::Finished(_) => {}
+            Phase::Draining(draining) => {
+                let comes_first = draining.is_hard() || sabotaged!(self, PresentAfterTheEnd);
+                if ending.is_hard() && !comes_first {
+                    self.phase = Phase::Draining(ending);
+                }
+            }
+            Phase::Finished(_) => {}
         }
     }
 }

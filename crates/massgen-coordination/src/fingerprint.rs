@@ -37,13 +37,15 @@ impl Coordinator {
         match &self.phase {
             Phase::New | Phase::Coordinating | Phase::Finished(_) => {}
             Phase::Draining(ending) => ending.hash(state),
-            Phase::Presenting { selection, .. } => selection.winner.agent.hash(state),
+            Phase::Presenting { selection, .. } => {
+                (selection.winner.agent, selection.is_open_to_review()).hash(state);
+            }
             Phase::Reviewing { selection, presented, .. } => {
                 (selection.winner.agent, presented).hash(state);
             }
         }
         self.attempt.hash(state);
-        self.wrap_up.is_some().hash(state);
+        (self.wrap_up.is_some(), self.awaited_end).hash(state);
         self.earlier.as_ref().map(|earlier| earlier.presented).hash(state);
         (self.announced == self.epoch).hash(state);
         if self.ledger.has_bounds() {

@@ -21,8 +21,12 @@
 //!
 //! attempt: Coordinating ─── all have voted or retired ───▶ Presenting ─▶ Reviewing ─▶ Finished
 //!            │    ▲ restart ordered by the review ◀───────────────────────┘             ▲
-//!            └─ deadline, budget, interrupt ─▶ Draining ── no snapshot in flight ───────┘
+//!            ├─ time to coordinate is over, interrupt ─▶ Draining ─▶ Presenting ────────┤
+//!            └─ end of the attempt or the budget ──────▶ Draining ──────────────────────┘
 //! ```
+//!
+//! While it is `Draining`, snapshots in flight are waited for, and nothing else. To
+//! coordinate without an answer goes on until there is one, and then ends so.
 //!
 //! The rules in short:
 //! - Every accepted answer opens an [`Epoch`](massgen_protocol::Epoch) and voids all
@@ -37,6 +41,10 @@
 //! - Coordination ends when all who are left have voted, without help from a deadline.
 //!   Deadlines, budgets and the user's interrupt end it early, with the best answer
 //!   there is; a run fails only if there is none.
+//! - Coordination ends a while before its attempt, so that the winner can present; an
+//!   interrupt leaves it the time as well. Either waits for a first answer if there is none
+//!   yet. The end of the attempt or the budget waits for nothing: whoever presents then is
+//!   cut off, and the stored answer stands.
 //! - What a call may cost at most is reserved before it starts, so no bound of the budget
 //!   is passed by what is granted. A call that fits only once others are settled waits for
 //!   them, first come, first served; one that does not fit even then is refused, and its

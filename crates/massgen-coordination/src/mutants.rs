@@ -69,6 +69,12 @@ fn every_broken_rule_is_found() {
     };
     let three = Setup { n_agents: 3, ..plain.clone() };
     let attempt_deadline = with_policy(|policy| policy.deadlines.attempt_ms = Some(1_000));
+    // Without other noise, to see what becomes of a wish that is heard once.
+    let impatient = {
+        let mut impatient = plain.clone();
+        impatient.trouble = Trouble { interrupt: true, ..Trouble::default() };
+        impatient
+    };
     let alone = Setup { n_agents: 1, ..attempt_deadline.clone() };
     let hanging = {
         let mut hanging = with_trouble(|trouble| trouble.hanging_agent = true);
@@ -133,6 +139,11 @@ fn every_broken_rule_is_found() {
         (Sabotage::DisturbFirstDrafts, &plain, Breach(Law::FirstDrafts)),
         (Sabotage::ForgetUpdates, &three, Breach(Law::Informed)),
         (Sabotage::OpenVotingEarly, &deferred, Breach(Law::DeferredVoting)),
+        (Sabotage::ForgetInterrupt, &impatient, Breach(Law::PromptEnd)),
+        (Sabotage::CutFirstDrafts, &attempt_deadline, Breach(Law::NoVainFailure)),
+        (Sabotage::PresentAfterTheEnd, &attempt_deadline, Breach(Law::Presenter)),
+        (Sabotage::NeverPresentEarlyEnds, &impatient, Breach(Law::Presenter)),
+        (Sabotage::NeverPresentEarlyEnds, &attempt_deadline, Breach(Law::Presenter)),
     ];
     let mut found = String::new();
     let mut expected = String::new();

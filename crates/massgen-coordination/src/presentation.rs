@@ -23,10 +23,13 @@ pub(crate) enum Ending {
     SoleAgent,
     /// All have retired.
     NoVoters,
-    /// The attempt's time is over.
+    /// The time to coordinate is over; what is left of the attempt is for the presentation.
     Deadline,
+    /// The attempt's time is over, and with it the time for calls.
+    Attempt,
     /// The budget, or its time, is used up.
     Budget,
+    /// The user asked to wrap up.
     Interrupted,
 }
 
@@ -58,7 +61,7 @@ impl Coordinator {
             let (n, _, _) = newest(tally.winner)?;
             Some((AnswerId { agent: tally.winner, n }, ending.basis(tally)))
         });
-        if sabotaged!(self, FailDespiteAnswers) && ending == Ending::Deadline {
+        if sabotaged!(self, FailDespiteAnswers) && ending == Ending::Attempt {
             return self.finish(Outcome::Failed { reason: FailReason::Deadline }, fx);
         }
         match winner {
@@ -100,11 +103,11 @@ impl Coordinator {
 
     fn follow_up(&mut self, ending: Ending, selection: Selection, fx: &mut Effects) {
         match ending {
-            Ending::AllVoted => {
-                let state = &self.agents[selection.winner.agent.at()].state;
-                let may_call = state.retired_for().is_none_or(may_still_call);
+            Ending::AllVoted | Ending::Deadline | Ending::Interrupted => {
                 match self.policy.final_presentation {
-                    FinalPresentation::Present if may_call => self.present(selection, fx),
+                    FinalPresentation::Present if self.may_present(selection.winner.agent) => {
+                        self.present(selection, fx);
+                    }
                     FinalPresentation::Present | FinalPresentation::Reuse => {
                         self.finish_answered(selection, false, fx);
                     }
@@ -113,10 +116,20 @@ impl Coordinator {
             // Its answer is final as it stands, but a review may still send it back.
             Ending::SoleAgent => self.review_or_finish(selection, false, fx),
             // Nobody is left to call, or nothing to call with.
-            Ending::NoVoters | Ending::Deadline | Ending::Budget | Ending::Interrupted => {
+            Ending::NoVoters | Ending::Attempt | Ending::Budget => {
                 self.finish_answered(selection, false, fx);
             }
         }
+    }
+
+    /// Returns whether this agent may put what it answered into its final form.
+    fn may_present(&self, winner: AgentIndex) -> bool {
+        if sabotaged!(self, NeverPresentEarlyEnds) && self.awaited_end.is_some() {
+            return false;
+        }
+        // Who is alone has nothing to add to what it answered.
+        !self.is_sole_agent()
+            && self.agents[winner.at()].state.retired_for().is_none_or(may_still_call)
     }
 
     fn present(&mut self, selection: Selection, fx: &mut Effects) {
@@ -127,7 +140,8 @@ impl Coordinator {
     }
 
     fn review_or_finish(&mut self, selection: Selection, presented: bool, fx: &mut Effects) {
-        if self.attempt.0 > self.policy.restarts_max {
+        let may_restart = self.attempt.0 <= self.policy.restarts_max;
+        if !may_restart || !selection.is_open_to_review() {
             return self.finish_answered(selection, presented, fx);
         }
         let Selection { winner, .. } = selection;
@@ -200,6 +214,7 @@ impl Coordinator {
         self.announced = Epoch(0);
         self.ballots = Ballots::open(Epoch(0));
         self.wrap_up = None;
+        self.awaited_end = None;
         for agent in self.roster.agents() {
             if !sabotaged!(self, RestartKeepsAnswers) {
                 self.agents[agent.at()].start_over();
@@ -234,14 +249,37 @@ impl Coordinator {
     }
 }
 
+impl Selection {
+    /// Returns whether a review may still order another attempt. Whoever was told to end,
+    /// by the clock or the user, does not begin anew.
+    pub(crate) fn is_open_to_review(&self) -> bool {
+        match self.basis {
+            Basis::Votes { .. } | Basis::SoleAgent | Basis::NoVoters { .. } => true,
+            Basis::Deadline { .. } | Basis::Budget { .. } | Basis::Interrupted { .. } => false,
+        }
+    }
+}
+
 impl Ending {
+    /// Returns whether nobody may call any more.
+    pub(crate) fn is_hard(self) -> bool {
+        match self {
+            Ending::Attempt | Ending::Budget => true,
+            Ending::AllVoted
+            | Ending::SoleAgent
+            | Ending::NoVoters
+            | Ending::Deadline
+            | Ending::Interrupted => false,
+        }
+    }
+
     fn basis(self, tally: Tally) -> Basis {
         let Tally { votes, voters, tie, .. } = tally;
         match self {
             Ending::AllVoted => Basis::Votes { votes, voters, tie },
             Ending::SoleAgent => Basis::SoleAgent,
             Ending::NoVoters => Basis::NoVoters { votes, tie },
-            Ending::Deadline => Basis::Deadline { votes, tie },
+            Ending::Deadline | Ending::Attempt => Basis::Deadline { votes, tie },
             Ending::Budget => Basis::Budget { votes, tie },
             Ending::Interrupted => Basis::Interrupted { votes, tie },
         }
@@ -250,7 +288,7 @@ impl Ending {
     fn fail_reason(self) -> FailReason {
         match self {
             Ending::AllVoted | Ending::SoleAgent | Ending::NoVoters => FailReason::AllAgentsFailed,
-            Ending::Deadline => FailReason::Deadline,
+            Ending::Deadline | Ending::Attempt => FailReason::Deadline,
             Ending::Budget => FailReason::Budget,
             Ending::Interrupted => FailReason::Interrupted,
         }
@@ -260,7 +298,7 @@ impl Ending {
     pub(crate) fn close_reason(self) -> CloseReason {
         match self {
             Ending::AllVoted | Ending::SoleAgent | Ending::NoVoters => CloseReason::Decided,
-            Ending::Deadline => CloseReason::TimedOut,
+            Ending::Deadline | Ending::Attempt => CloseReason::TimedOut,
             Ending::Budget => CloseReason::Budget,
             Ending::Interrupted => CloseReason::Interrupted,
         }

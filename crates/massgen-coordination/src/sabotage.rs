@@ -76,4 +76,12 @@ pub(crate) enum Sabotage {
     ForgetUpdates,
     /// Voting opens although a first draft is awaited.
     OpenVotingEarly,
+    /// An interrupt is forgotten where nobody has answered yet.
+    ForgetInterrupt,
+    /// The time to coordinate ends while the first drafts are being written, and they are lost.
+    CutFirstDrafts,
+    /// An end that allows no call is overlooked while snapshots are awaited.
+    PresentAfterTheEnd,
+    /// The winner does not present if it was not all who voted.
+    NeverPresentEarlyEnds,
 }

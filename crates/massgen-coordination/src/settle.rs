@@ -48,6 +48,7 @@ impl Coordinator {
         }
         if n_done == n_agents {
             let ending = match self.census.voted {
+                0 if self.awaited_end == Some(Ending::Interrupted) => Ending::Interrupted,
                 0 if self.has_retired_for_budget() => Ending::Budget,
                 0 => Ending::NoVoters,
                 _ => Ending::AllVoted,

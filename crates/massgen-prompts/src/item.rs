@@ -224,6 +224,7 @@ fn wrap_up(reason: WrapUpReason) -> TextName {
         WrapUpReason::Deadline => TextName::WrapUpDeadline,
         WrapUpReason::RoundDeadline => TextName::WrapUpRoundDeadline,
         WrapUpReason::Budget => TextName::WrapUpBudget,
+        WrapUpReason::Interrupted => TextName::WrapUpInterrupted,
     }
 }
 

@@ -108,6 +108,7 @@ texts! {
     WrapUpBudget "wrap_up_budget" []
     WrapUpChoose "wrap_up_choose" []
     WrapUpDeadline "wrap_up_deadline" []
+    WrapUpInterrupted "wrap_up_interrupted" []
     WrapUpRoundDeadline "wrap_up_round_deadline" []
 }
 

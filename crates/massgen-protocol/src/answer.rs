@@ -143,6 +143,7 @@ pub enum Basis {
         votes: u32,
         tie: bool,
     },
+    /// The time to coordinate was over; the winner presents in what is left of the attempt.
     Deadline {
         votes: u32,
         tie: bool,
@@ -151,6 +152,7 @@ pub enum Basis {
         votes: u32,
         tie: bool,
     },
+    /// The user asked to wrap up; the winner still presents.
     Interrupted {
         votes: u32,
         tie: bool,

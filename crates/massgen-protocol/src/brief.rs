@@ -42,6 +42,8 @@ pub enum WrapUpReason {
     RoundDeadline,
     /// The budget is nearly spent.
     Budget,
+    /// The user asked to wrap up, and nobody has answered yet.
+    Interrupted,
 }
 
 /// What is said to a model that broke the rules of the binary choice.

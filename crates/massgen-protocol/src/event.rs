@@ -48,7 +48,9 @@ pub enum TextChannel {
 pub enum Deadline {
     /// Tell everybody to decide with what exists.
     WrapUp { attempt: AttemptIndex },
-    /// Coordination and presentation of this attempt end now.
+    /// Coordination of this attempt ends now; what is left of its time is for the presentation.
+    Coordination { attempt: AttemptIndex },
+    /// All of this attempt ends now, a presentation too.
     Attempt { attempt: AttemptIndex },
     /// The time in the budget of the whole run is used up.
     Budget,

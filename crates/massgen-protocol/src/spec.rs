@@ -236,7 +236,8 @@ impl Default for Policy {
 pub struct Deadlines {
     /// One attempt, presentation included.
     pub attempt_ms: Option<u64>,
-    /// How long before its end the attempt's agents are told to decide.
+    /// How long before its end the attempt's agents are told to decide; half of it is left
+    /// for the presentation.
     pub wrap_up_lead_ms: u64,
     /// An agent's first round.
     pub first_round_ms: Option<u64>,

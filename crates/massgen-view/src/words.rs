@@ -195,6 +195,7 @@ pub fn wrap_up(reason: WrapUpReason) -> &'static str {
         WrapUpReason::Deadline => "time is nearly over",
         WrapUpReason::RoundDeadline => "the round's time is nearly over",
         WrapUpReason::Budget => "the budget is nearly spent",
+        WrapUpReason::Interrupted => "the user asked to wrap up",
     }
 }
 
@@ -202,6 +203,9 @@ pub fn wrap_up(reason: WrapUpReason) -> &'static str {
 pub fn deadline(deadline: Deadline) -> Option<String> {
     match deadline {
         Deadline::WrapUp { .. } => Some("time is nearly over".to_owned()),
+        Deadline::Coordination { attempt } => {
+            Some(format!("the time to coordinate attempt {} is over", attempt.0))
+        }
         Deadline::Attempt { attempt } => Some(format!("the time of attempt {} is over", attempt.0)),
         Deadline::Budget => Some("the time in the budget is used up".to_owned()),
         Deadline::RoundSoft { round } => {

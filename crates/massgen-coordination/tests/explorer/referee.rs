@@ -6,12 +6,15 @@ use std::sync::Arc;
 
 use massgen_coordination::{Command, Coordinator, Effects, Input};
 use massgen_protocol::{
-    AgentIndex, AnswerId, Basis, Brief, CallId, CloseReason, Deadline, Epoch, EventBody, Millis,
-    OnNewAnswer, Outcome, Policy, Rejection, Reply, RetireReason, RoundId, RoundKind, SelfVote,
-    Spend, Submission,
+    AgentIndex, AnswerId, AttemptIndex, Basis, Brief, CallId, CloseReason, Deadline, Epoch,
+    EventBody, FinalPresentation, Millis, OnNewAnswer, Outcome, Policy, Rejection, Reply,
+    RetireReason, RoundId, RoundKind, SelfVote, Spend, Submission,
 };
 
 use super::law::{Breach, Law};
+use ending::may_not_call;
+
+mod ending;
 
 #[derive(Clone, Debug)]
 pub struct Referee {
@@ -20,12 +23,18 @@ pub struct Referee {
     epoch: Epoch,
     begun: bool,
     wrap_up: bool,
-    /// The attempt's, the budget's or the user's end has come.
-    ended_outside: bool,
+    attempt: AttemptIndex,
+    /// The time for calls is over: the attempt's, the budget's.
+    attempt_over: bool,
+    budget_over: bool,
+    /// Coordination is to end with what there is, or with the first answer.
+    coordination_over: bool,
+    interrupted: bool,
     /// Any attempt has an answer that a run could end with.
     answered_ever: bool,
     answered_in_attempt: bool,
-    selected: bool,
+    /// The basis on which a winner was selected.
+    selected: Option<Basis>,
     finished: bool,
     spent: Spend,
     reserved: BTreeMap<CallId, Spend>,
@@ -64,6 +73,8 @@ struct Books {
     pause: Option<u32>,
     retired: bool,
     retired_for_budget: bool,
+    /// Its calls cannot be trusted any more.
+    may_not_call: bool,
 }
 
 impl Referee {
@@ -74,10 +85,14 @@ impl Referee {
             epoch: Epoch(0),
             begun: false,
             wrap_up: false,
-            ended_outside: false,
+            attempt: AttemptIndex(1),
+            attempt_over: false,
+            budget_over: false,
+            coordination_over: false,
+            interrupted: false,
             answered_ever: false,
             answered_in_attempt: false,
-            selected: false,
+            selected: None,
             finished: false,
             spent: Spend::default(),
             reserved: BTreeMap::new(),
@@ -152,6 +167,8 @@ impl Referee {
         for command in &fx.commands {
             self.take_command(command)?;
         }
+        self.judge_presenter(fx)?;
+        self.judge_prompt_end()?;
         self.judge_agreement(coordinator)?;
         self.judge_waiting(now)?;
         self.judge_forgotten()
@@ -285,9 +302,14 @@ impl Referee {
                     None => self.waiting.push((*call, *estimate)),
                 }
             }
-            Input::Due(Deadline::Attempt { .. } | Deadline::Budget) | Input::Interrupt => {
-                self.ended_outside = true;
+            Input::Due(Deadline::Attempt { attempt }) if *attempt == self.attempt => {
+                self.attempt_over = true;
             }
+            Input::Due(Deadline::Coordination { attempt }) if *attempt == self.attempt => {
+                self.coordination_over = true;
+            }
+            Input::Due(Deadline::Budget) => self.budget_over = true,
+            Input::Interrupt => self.interrupted = true,
             Input::Due(Deadline::Backoff { agent, failures }) => {
                 if let Some(books) = self.agents.get_mut(agent.at()) {
                     books.pause.take_if(|pause| pause == failures);
@@ -314,14 +336,16 @@ impl Referee {
         fx: &Effects,
     ) -> Result<(), Breach> {
         match event {
-            EventBody::AttemptStarted { .. } => {
+            EventBody::AttemptStarted { attempt } => {
                 self.begun = true;
+                self.attempt = *attempt;
+                (self.attempt_over, self.coordination_over) = (false, false);
                 for books in &mut self.agents {
                     let retired = books.retired;
                     *books = Books { retired, open: books.open, ..Books::default() };
                 }
                 self.epoch = Epoch(0);
-                (self.wrap_up, self.selected, self.answered_in_attempt) = (false, false, false);
+                (self.wrap_up, self.selected, self.answered_in_attempt) = (false, None, false);
             }
             EventBody::RoundOpened { round, kind, epoch, .. } => {
                 self.take_opened(*round, *kind, *epoch)?;
@@ -374,6 +398,7 @@ impl Referee {
                 let books = &mut self.agents[agent.at()];
                 books.retired = true;
                 books.retired_for_budget = *reason == RetireReason::Budget;
+                books.may_not_call = may_not_call(reason);
             }
             EventBody::WrapUpStarted { .. } => self.wrap_up = true,
             EventBody::WinnerSelected { winner, basis } => self.judge_selection(*winner, basis)?,
@@ -398,9 +423,9 @@ impl Referee {
             RoundKind::Coordinate => {
                 // Another attempt may call back who has retired.
                 books.retired = books.retired && current > Epoch(0);
-                !books.retired && books.ballot.is_none() && !self.selected
+                !books.retired && books.ballot.is_none() && self.selected.is_none()
             }
-            RoundKind::Present | RoundKind::Review => n_open == 0 && self.selected,
+            RoundKind::Present | RoundKind::Review => n_open == 0 && self.selected.is_some(),
         };
         books.open = Some((round, kind));
         books.told = epoch;
@@ -499,57 +524,6 @@ impl Referee {
         Law::Agreement.require(epoch == self.epoch, || format!("{round} is told of {epoch:?}"))
     }
 
-    fn judge_selection(&mut self, winner: AnswerId, basis: &Basis) -> Result<(), Breach> {
-        self.selected = true;
-        let is_freezing = self.agents.iter().any(|books| books.freezing.is_some());
-        Law::FullVote.require(!is_freezing, || format!("{winner} wins too early"))?;
-        let is_current = self.agents[winner.agent.at()].newest == Some(winner);
-        // Without an answer in this attempt the one before may stand in.
-        let is_known = is_current || (!self.answered_in_attempt && self.answered_ever);
-        Law::RightWinner.require(is_known, || format!("{winner} is not the newest"))?;
-        let may_vote = |books: &&Books| !books.retired;
-        let n_waiting =
-            self.agents.iter().filter(may_vote).filter(|books| books.ballot.is_none()).count();
-        let n_ballots = self.agents.iter().filter(|books| books.ballot.is_some()).count();
-        let is_time = match basis {
-            Basis::Votes { voters, .. } => {
-                n_waiting == 0 && n_ballots > 0 && usize::try_from(*voters) == Ok(n_ballots)
-            }
-            Basis::SoleAgent => self.agents.len() == 1 && self.answered_in_attempt,
-            Basis::NoVoters { .. } => n_waiting == 0 && n_ballots == 0,
-            Basis::Budget { .. } => {
-                let n_for_budget =
-                    self.agents.iter().filter(|books| books.retired_for_budget).count();
-                self.ended_outside || n_waiting == 0 && n_ballots == 0 && n_for_budget > 0
-            }
-            Basis::Deadline { .. } | Basis::Interrupted { .. } => self.ended_outside,
-        };
-        Law::FullVote.require(is_time, || {
-            format!("{winner} wins by {basis:?} with {n_ballots} ballots, {n_waiting} missing")
-        })?;
-        let is_discounted = self.policy.self_vote == SelfVote::Discount;
-        let count = |candidate: usize| {
-            let is_for =
-                |books: &Books| books.ballot.is_some_and(|choice| choice.at() == candidate);
-            let total = self.agents.iter().filter(|books| is_for(books)).count();
-            let own = usize::from(is_discounted && is_for(&self.agents[candidate]));
-            (total - own, own)
-        };
-        let best = (0..self.agents.len()).map(count).max();
-        let votes = count(winner.agent.at());
-        let is_best = best == Some(votes) || !is_current;
-        Law::RightWinner.require(is_best, || format!("{winner} wins with {votes:?} of {best:?}"))
-    }
-
-    fn judge_end(&mut self, outcome: &Outcome) -> Result<(), Breach> {
-        self.finished = true;
-        let is_vain = matches!(outcome, Outcome::Failed { .. }) && self.answered_ever;
-        Law::NoVainFailure.require(!is_vain, || format!("{outcome:?}"))?;
-        let is_clean =
-            self.agents.iter().all(|books| books.open.is_none() && books.freezing.is_none());
-        Law::CleanEnd.require(is_clean, || format!("{outcome:?} with {:?}", self.agents))
-    }
-
     fn take_command(&mut self, command: &Command) -> Result<(), Breach> {
         match command {
             Command::OpenRound { round, brief } => {
@@ -591,7 +565,8 @@ impl Referee {
 
     fn judge_forgotten(&self) -> Result<(), Breach> {
         let is_freezing = self.agents.iter().any(|books| books.freezing.is_some());
-        if !self.begun || self.ended_outside || self.selected || self.finished || is_freezing {
+        let is_over = self.is_time_over() || self.is_to_end() || self.selected.is_some();
+        if !self.begun || is_over || self.finished || is_freezing {
             return Ok(());
         }
         let is_deferred = self.is_voting_deferred();

@@ -147,6 +147,18 @@ pub fn small_setups() -> Vec<Setup> {
             Trouble { exhaustion: true, interrupt: true, snapshot_failures: true, ..failing },
         ),
         setup(
+            "2 agents × 1 answer × 2 failures, no deadlines, interrupted",
+            2,
+            policy(1, 2),
+            Trouble { exhaustion: true, interrupt: true, snapshot_failures: true, ..failing },
+        ),
+        setup(
+            "3 agents × 1 answer, attempt deadline, interrupted, a review may restart",
+            3,
+            attempt_deadline(Policy { restarts_max: 1, ..policy(1, 1) }),
+            Trouble { interrupt: true, ..failing },
+        ),
+        setup(
             "2 agents × 1 answer, the first hangs, rounds have deadlines",
             2,
             round_deadlines(policy(1, 2)),

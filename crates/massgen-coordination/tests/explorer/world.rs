@@ -142,7 +142,7 @@ impl World {
         if !self.begun {
             actions.push(Action::Begin);
         }
-        if interrupt && !self.interrupted {
+        if interrupt && (!self.interrupted || self.is_final_round_open()) {
             actions.push(Action::Interrupt);
         }
         actions.extend(self.armed.iter().copied().map(Action::Due));
@@ -163,6 +163,11 @@ impl World {
                 self.actions_of_round(setup, agent, round, actions);
             }
         }
+    }
+
+    fn is_final_round_open(&self) -> bool {
+        let is_final = |round: &OpenRound| round.kind != RoundKind::Coordinate;
+        self.agents.iter().filter_map(|around| around.round.as_ref()).any(is_final)
     }
 
     fn actions_of_round(
@@ -403,7 +408,9 @@ impl World {
                     self.armed.retain(|armed| *armed == Deadline::Budget);
                     self.armed.push(deadline);
                 }
-                Deadline::Attempt { .. } | Deadline::Budget => self.armed.push(deadline),
+                Deadline::Coordination { .. } | Deadline::Attempt { .. } | Deadline::Budget => {
+                    self.armed.push(deadline)
+                }
             },
             Command::StartCall { call } => {
                 let round = self.round_mut(call.round.agent);
@@ -427,6 +434,10 @@ impl World {
         if self.begun {
             noise.push(Input::Begin);
         }
+        // To ask for the end twice is to ask once, while coordination lasts.
+        if self.interrupted && !self.is_final_round_open() {
+            noise.push(Input::Interrupt);
+        }
         for (agent, around) in (0..).map(AgentIndex).zip(&self.agents) {
             let stale = RoundId { agent, n: 0 };
             let seen = self.referee.epoch();
@@ -449,6 +460,7 @@ impl World {
             let attempt = AttemptIndex(self.coordinator.attempt().0 - 1);
             for deadline in [
                 Deadline::WrapUp { attempt },
+                Deadline::Coordination { attempt },
                 Deadline::Attempt { attempt },
                 Deadline::Round { round: stale },
                 Deadline::RoundSoft { round: stale },
@@ -500,9 +512,12 @@ impl Action {
     pub fn is_outside_end(&self) -> bool {
         match self {
             Action::Interrupt
-            | Action::Due(Deadline::WrapUp { .. } | Deadline::Attempt { .. } | Deadline::Budget) => {
-                true
-            }
+            | Action::Due(
+                Deadline::WrapUp { .. }
+                | Deadline::Coordination { .. }
+                | Deadline::Attempt { .. }
+                | Deadline::Budget,
+            ) => true,
             Action::Begin
             | Action::Request(_)
             | Action::Settle(..)
@@ -570,6 +585,9 @@ impl fmt::Display for Action {
             Action::Due(Deadline::Round { round }) => write!(f, "time of {round} is over"),
             Action::Due(Deadline::RoundSoft { round }) => write!(f, "time of {round} is short"),
             Action::Due(Deadline::WrapUp { .. }) => f.write_str("wrap up"),
+            Action::Due(Deadline::Coordination { .. }) => {
+                f.write_str("the time to coordinate is over")
+            }
             Action::Due(Deadline::Attempt { .. }) => f.write_str("the attempt's time is over"),
             Action::Due(Deadline::Budget) => f.write_str("the budget's time is over"),
             Action::Present(agent) => write!(f, "{} presents", agent.alias()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use massgen_coordination::Coordinator;
-use massgen_protocol::{Basis, EventBody, FailReason, Outcome, Rejection};
+use massgen_protocol::{Basis, EventBody, FailReason, Outcome, Rejection, WrapUpReason};
 
 use crate::explorer::{Action, Setup, Trouble, World, check, small_setups, walk};
 
@@ -78,7 +78,9 @@ fn everything_that_should_be_possible_is_possible() {
         "answer accepted",
         "answered by budget",
         "answered by deadline",
+        "answered by deadline, presented",
         "answered by interrupt",
+        "answered by interrupt, presented",
         "answered by nobody's vote",
         "answered by the sole agent",
         "answered by votes",
@@ -102,6 +104,7 @@ fn everything_that_should_be_possible_is_possible() {
         "vote only",
         "votes voided",
         "wrapped up",
+        "wrapped up by interrupt",
     ];
     assert_eq!(met, expected.into_iter().map(str::to_owned).collect());
 }
@@ -139,6 +142,9 @@ fn name(event: &EventBody, action: &Action, after: &Coordinator, met: &mut BTree
         EventBody::UpdateSent { interrupt: true, .. } => meet("update, interrupting"),
         EventBody::UpdateSent { interrupt: false, .. } => meet("update without interruption"),
         EventBody::RoundOpened { vote_only: true, .. } => meet("vote only"),
+        EventBody::WrapUpStarted { reason: WrapUpReason::Interrupted } => {
+            meet("wrapped up by interrupt");
+        }
         EventBody::WrapUpStarted { .. } => meet("wrapped up"),
         EventBody::AgentRetired { .. } => meet("retired"),
         EventBody::AttemptRestarted { .. } => meet("attempt restarted"),
@@ -166,8 +172,12 @@ fn name(event: &EventBody, action: &Action, after: &Coordinator, met: &mut BTree
                 Basis::Votes { tie: true, .. } => meet("answered by votes, a tie"),
                 Basis::SoleAgent => meet("answered by the sole agent"),
                 Basis::NoVoters { .. } => meet("answered by nobody's vote"),
+                Basis::Deadline { .. } if *presented => meet("answered by deadline, presented"),
                 Basis::Deadline { .. } => meet("answered by deadline"),
                 Basis::Budget { .. } => meet("answered by budget"),
+                Basis::Interrupted { .. } if *presented => {
+                    meet("answered by interrupt, presented");
+                }
                 Basis::Interrupted { .. } => meet("answered by interrupt"),
             }
         }

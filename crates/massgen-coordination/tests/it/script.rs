@@ -129,6 +129,7 @@ impl Play {
                 let of = words.get(2).copied();
                 Some(Input::Due(match what {
                     "wrap-up" => Deadline::WrapUp { attempt },
+                    "coordination" => Deadline::Coordination { attempt },
                     "attempt" => Deadline::Attempt { attempt },
                     "budget" => Deadline::Budget,
                     "soft" => Deadline::RoundSoft { round: read_round(of?)? },
@@ -388,6 +389,7 @@ fn basis_name(basis: &Basis) -> String {
 fn deadline_name(deadline: Deadline) -> String {
     match deadline {
         Deadline::WrapUp { attempt } => format!("wrap-up {}", attempt.0),
+        Deadline::Coordination { attempt } => format!("coordination {}", attempt.0),
         Deadline::Attempt { attempt } => format!("attempt {}", attempt.0),
         Deadline::Budget => "budget".into(),
         Deadline::RoundSoft { round } => format!("soft {}", round_name(round)),

@@ -199,10 +199,11 @@ fn round_end(parts: &Parts, failure: CallFailure) -> RoundEnd {
 
 fn deadline(parts: &Parts, round: RoundId) -> Deadline {
     let attempt = AttemptIndex(1);
-    match parts.n % 4 {
+    match parts.n % 8 {
         0 => Deadline::WrapUp { attempt },
-        1 => Deadline::Attempt { attempt },
-        2 => Deadline::Round { round },
+        1 | 5 => Deadline::Attempt { attempt },
+        2 | 6 => Deadline::Round { round },
+        4 => Deadline::Coordination { attempt },
         _ => Deadline::Backoff { agent: round.agent, failures: 2 },
     }
 }

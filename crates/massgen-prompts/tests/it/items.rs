@@ -70,6 +70,11 @@ fn updates() {
             nothing_in_view()
         ),
         ("wrap up by budget", update(1, Some(WrapUpReason::Budget), true), nothing_in_view()),
+        (
+            "wrap up, interrupted before anybody has answered",
+            update(0, Some(WrapUpReason::Interrupted), false),
+            nothing_in_view()
+        ),
         ("vote only", update(1, None, true), nothing_in_view()),
         ("nothing", update(1, None, false), nothing_in_view()),
         ("newer, but nothing to show", update(2, None, false), nothing_in_view()),

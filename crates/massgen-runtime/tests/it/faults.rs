@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use massgen_log::RunDir;
 use massgen_protocol::{
-    Basis, Budget, CallTimeouts, Deadlines, EventBody, FailReason, FailureKind, Op, Outcome,
-    Policy, RetireReason, RunSpec,
+    Basis, Budget, CallTimeouts, Deadlines, Event, EventBody, FailReason, FailureKind, Op, Outcome,
+    Policy, RetireReason, RunSpec, WrapUpReason,
 };
 use massgen_runtime::Session;
 use massgen_testkit::{Script, Server, behaviour};
@@ -167,16 +168,21 @@ async fn a_hanging_agent_never_stalls_the_team() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_attempts_deadline_gives_the_best_there_is() {
+    // A tenth of it is left for the presentation.
+    let attempt_ms = 4_000;
     let healthy = Server::start(behaviour::consensus(&["four"]));
     let hanging = Server::start(behaviour::stall());
-    let deadlines = Deadlines { attempt_ms: Some(400), ..Deadlines::default() };
-    let policy = Policy { deadlines, ..policy() };
-    let mut team = spec(&[&healthy, &healthy, &hanging], policy.clone());
+    let deadlines = |attempt_ms| Deadlines { attempt_ms: Some(attempt_ms), ..Deadlines::default() };
+    let ends_by = |attempt_ms| Policy { deadlines: deadlines(attempt_ms), ..policy() };
+    let mut team = spec(&[&healthy, &healthy, &hanging], ends_by(attempt_ms));
     team.agents[2].backend.timeouts = CallTimeouts::default();
     let ran = run(team).await;
     assert!(matches!(ran.basis(), Basis::Deadline { .. }), "{:?}", ran.basis());
-    assert!(ran.answer().starts_with("four"));
-    let mut silent = spec(&[&hanging, &hanging], policy);
+    assert!(ran.is_presented(), "{:?}", ran.finished.outcome);
+    assert!(ran.answer().starts_with("The final answer"), "{}", ran.answer());
+    let end = ran.events.last().unwrap().at;
+    assert!(end.0 <= attempt_ms, "it took {end:?}");
+    let mut silent = spec(&[&hanging, &hanging], ends_by(400));
     for agent in &mut silent.agents {
         agent.backend.timeouts = CallTimeouts::default();
     }
@@ -238,31 +244,79 @@ async fn a_budget_with_room_for_one_call_at_a_time_is_enough_for_all_in_turn() {
     assert_eq!(spent, ran.finished.spent.tokens);
 }
 
+/// Starts a team and tells it something once the event is there.
+async fn told(spec: RunSpec, awaited: fn(&EventBody) -> bool, op: Op) -> Ran {
+    let dir = tempfile::tempdir().unwrap();
+    let session = Session::start(spec, team::options(dir.path())).unwrap();
+    let mut watch = session.subscribe();
+    while watch.next().await.is_some_and(|event| !awaited(&event.body)) {}
+    session.send(op).await;
+    team::finish(session, dir).await
+}
+
+fn calls(body: &EventBody) -> bool {
+    matches!(body, EventBody::CallGranted { .. })
+}
+
+fn is_answered(body: &EventBody) -> bool {
+    matches!(body, EventBody::AnswerAccepted { .. })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_interrupt_wraps_up_and_a_stop_stops() {
     let healthy = Server::start(behaviour::consensus(&["four"]));
     let hanging = Server::start(behaviour::stall());
     for op in [Op::Interrupt, Op::Stop] {
-        let dir = tempfile::tempdir().unwrap();
         let mut spec = spec(&[&healthy, &hanging], policy());
         spec.agents[1].backend.timeouts = CallTimeouts::default();
-        let session = Session::start(spec, team::options(dir.path())).unwrap();
-        let mut watch = session.subscribe();
-        while let Some(event) = watch.next().await {
-            if matches!(event.body, EventBody::AnswerAccepted { .. }) {
-                break;
-            }
-        }
-        session.send(op.clone()).await;
-        let ran = team::finish(session, dir).await;
+        let ran = told(spec, is_answered, op.clone()).await;
         match op {
             Op::Interrupt => {
                 assert!(matches!(ran.basis(), Basis::Interrupted { .. }));
-                assert!(ran.answer().starts_with("four"));
+                assert!(ran.is_presented(), "{:?}", ran.finished.outcome);
+                assert!(ran.answer().starts_with("The final answer"), "{}", ran.answer());
             }
             Op::Stop => assert_eq!(ran.finished.outcome, None),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_interrupt_before_any_answer_waits_for_the_first_and_presents_it() {
+    let slow = behaviour::delayed(Duration::from_secs(1), behaviour::consensus(&["four"]));
+    let server = Server::start(slow);
+    let ran = told(spec(&[&server, &server], policy()), calls, Op::Interrupt).await;
+    assert!(matches!(ran.basis(), Basis::Interrupted { .. }), "{:?}", ran.basis());
+    assert!(ran.is_presented(), "{:?}", ran.finished.outcome);
+    let wrapped_up = |body: &EventBody| {
+        matches!(body, EventBody::WrapUpStarted { reason: WrapUpReason::Interrupted })
+    };
+    assert_eq!(ran.count(wrapped_up), 1);
+    assert_eq!(ran.count(|body| matches!(body, EventBody::VoteCast { .. })), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_after_an_interrupt_leaves_a_run_that_is_resumed_to_its_wrap_up() {
+    let script = behaviour::first(2, behaviour::stall(), behaviour::consensus(&["four"]));
+    let server = Server::start(script);
+    let mut spec = spec(&[&server, &server], policy());
+    for agent in &mut spec.agents {
+        agent.backend.timeouts = CallTimeouts::default();
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let session = Session::start(spec.clone(), team::options(dir.path())).unwrap();
+    server.until(|stats| stats.requests == 2).await;
+    session.send(Op::Interrupt).await;
+    session.send(Op::Stop).await;
+    let stopped = session.join().await;
+    assert_eq!(stopped.outcome, None);
+    let run = RunDir::open(&stopped.path).unwrap();
+    let asked = |event: &Event| matches!(event.body, EventBody::InterruptRequested);
+    assert!(team::events(&stopped.path).iter().any(asked));
+    let session = Session::resume(run, spec, team::options(dir.path())).unwrap();
+    let ran = team::finish(session, dir).await;
+    assert!(matches!(ran.basis(), Basis::Interrupted { .. }), "{:?}", ran.basis());
+    assert!(ran.is_presented(), "{:?}", ran.finished.outcome);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

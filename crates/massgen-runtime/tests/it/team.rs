@@ -133,6 +133,14 @@ impl Ran {
         }
     }
 
+    /// Returns whether the winner wrote the final text.
+    pub fn is_presented(&self) -> bool {
+        match &self.finished.outcome {
+            Some(Outcome::Answered { presented, .. }) => *presented,
+            Some(Outcome::Failed { .. }) | None => false,
+        }
+    }
+
     #[track_caller]
     pub fn reached_consensus(&self, voters: u32) {
         match self.basis() {

@@ -216,3 +216,26 @@ fn as_json(checks: &[Check]) -> String {
         .collect();
     pretty(&json!({ "build": BUILD, "checks": checks }))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn what_a_server_calls_its_models_says_nothing_to_the_terminal() {
+        let servers = [LocalServer {
+            kind: "ollama",
+            base_url: "http://127.0.0.1:11434/v1".to_owned(),
+            models: vec!["\x1b]0;owned\x07good\nok  keys  \u{202e}forged".to_owned()],
+        }];
+        let cli = Cli::parse_from(["massgen", "doctor"]);
+        let checks = [local_servers(&servers), whole_team(&team::environment(), &servers)];
+        let table = table(&checks, &cli.global);
+        assert!(table.contains("good ok keys forged"), "{table}");
+        assert!(!table.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'));
+        assert_eq!(table.lines().count(), 2 + checks.len(), "one line each: {table}");
+    }
+}

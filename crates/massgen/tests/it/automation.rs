@@ -112,8 +112,13 @@ fn a_run_without_an_answer_says_so_in_line_status_and_code() {
     let arguments = ["--config", "team.yaml", "--automation", "Why?"];
     let done = place.run(&arguments).expect(2);
     assert!(!done.stdout.contains("WINNER"), "{}", done.stdout);
-    assert!(!line(&done.stdout, "FAILED").is_empty());
+    let failed = line(&done.stdout, "FAILED");
+    assert!(failed.starts_with("all agents failed; mute/one: "), "{failed}");
+    assert!(failed.contains("request refused"), "{failed}");
+    assert!(done.stderr.contains("mute/one: 1 call failed"), "{}", done.stderr);
     let status = status(&done.stdout);
     assert_eq!(status["is_complete"], true);
     assert_eq!(status["finish_reason"], "error");
+    assert_eq!(status["coordination"]["phase"], "initial_answer");
+    assert_eq!(status["agents"]["mute/one"]["times_restarted"], 0);
 }

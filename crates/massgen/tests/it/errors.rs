@@ -102,6 +102,10 @@ fn a_command_line_that_cannot_be_read_ends_with_two() {
         (&["replay", "latest", "--check", "--speed", "2"], "--speed"),
         (&["rnus"], "did you mean `runs`?"),
         (&["--automation", "--output", "json", "q"], "--output"),
+        (&["--quiet", "--output", "json", "q"], "--output"),
+        (&["--quiet", "--automation", "q"], "--quiet"),
+        (&["runs", "--quiet"], "`--quiet`"),
+        (&["doctor", "--automation"], "`--automation`"),
         (&["replay", "latest", "--automation"], "--automation"),
     ] {
         refused(&place.run(arguments), 2, &[part]);
@@ -123,6 +127,11 @@ fn a_state_folder_that_cannot_be_written_is_named() {
     place.file("taken", "a file where a folder is needed");
     let done = place.run(&["demo", "--fast", "--state-dir", "taken"]);
     refused(&done, 1, &["taken", "Caused by:"]);
+    let doctor = place.run(&["doctor", "--state-dir", "taken"]).expect(1);
+    assert!(doctor.stdout.contains("`taken` cannot be written"), "{}", doctor.stdout);
+    let doctor = place.run(&["doctor", "--state-dir", "deep/er"]);
+    assert!(doctor.stdout.contains("deep/er, 0 runs"), "{}", doctor.stdout);
+    assert!(!place.path().join("deep").exists(), "what was only tried is taken away again");
 }
 
 #[test]

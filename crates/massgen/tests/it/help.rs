@@ -15,6 +15,33 @@ fn help_names_every_command_and_goes_to_stdout() {
 }
 
 #[test]
+fn help_is_no_question() {
+    // Without a key it would be refused as one; with a key it would cost money.
+    let place = Place::new();
+    assert_eq!(place.run(&["help"]).expect(0).stdout, place.run(&["--help"]).expect(0).stdout);
+    for command in COMMANDS {
+        let help = place.run(&["help", command]).expect(0);
+        assert!(help.stdout.contains(&format!("\n  massgen {command}")), "{}", help.stdout);
+    }
+}
+
+#[test]
+fn flags_of_a_run_are_in_the_help_of_what_runs() {
+    let place = Place::new();
+    let has = |arguments: &[&str], flag: &str| {
+        place.run(&[arguments, &["--help"]].concat()).expect(0).stdout.contains(flag)
+    };
+    for command in [&[][..], &["demo"], &["resume"]] {
+        assert!(has(command, "--automation") && has(command, "--quiet"), "{command:?}");
+    }
+    assert!(!has(&["replay"], "--automation") && has(&["replay"], "--quiet"));
+    for command in [&["doctor"][..], &["runs"], &["runs", "show"]] {
+        assert!(!has(command, "--automation") && !has(command, "--quiet"), "{command:?}");
+        assert!(has(command, "--state-dir"), "{command:?}");
+    }
+}
+
+#[test]
 fn every_command_has_examples_that_begin_with_its_name() {
     for command in COMMANDS {
         let help = Place::new().run(&[command, "--help"]).expect(0);

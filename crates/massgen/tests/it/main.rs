@@ -10,6 +10,7 @@ mod errors;
 mod help;
 mod json;
 mod kill;
+mod lost_output;
 mod python_faults;
 mod runs;
 mod signals;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use massgen_testkit::{Server, behaviour};
 use serde_json::Value;
@@ -90,6 +91,85 @@ fn ctrl_c_wraps_up_with_the_answer_there_is() {
     assert_eq!(run.code(), 4);
     let replay = place.run(&["replay", "latest", "--no-wait", "--quiet"]).expect(0);
     assert!(replay.stdout.contains("42"), "{}", replay.stdout);
+}
+
+#[test]
+fn ctrl_c_while_the_winner_presents_is_an_interrupt_too() {
+    let place = place();
+    let stuck = "{when: present, text: \"It is 42, finally.\", fault: {stall: true}}";
+    let script = SCRIPT
+        .replace("{when: present, text: \"It is 42, finally.\"}", stuck)
+        .replace("- {fault: {stall: true}}", "- {when: answers_in_view, vote: agent1}");
+    place.file("script.yaml", &script.replace("- {when: first", "- {delay_ms: 1, when: first"));
+    let mut run = Running::start(&place);
+    while run.until("round_opened")["kind"] != "present" {}
+    run.signal("-INT");
+    let end = run.until("turn_finished");
+    assert_eq!(end["outcome"]["outcome"], "answered");
+    assert_eq!(run.code(), 4);
+}
+
+#[test]
+fn a_watcher_sees_that_time_goes_on_and_that_a_run_was_stopped() {
+    let place = place();
+    let mut child = place
+        .command(&["--config", "team.yaml", "--automation", "6 x 7?"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let file = lines
+        .find_map(|line| line.unwrap().strip_prefix("STATUS: ").map(str::to_owned))
+        .expect("it is told at the start");
+    let status =
+        || -> Option<Value> { serde_json::from_str(&std::fs::read_to_string(&file).ok()?).ok() };
+    let until = |what: &dyn Fn(&Value) -> bool| -> Value {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            if let Some(status) = status().filter(|status| what(status)) {
+                return status;
+            }
+            std::thread::yield_now();
+        }
+        panic!("it never came: {:#}", status().unwrap_or_default());
+    };
+    // Nothing happens any more: one has voted, the other never says a word.
+    let voted = until(&|status| !status["agents"]["quick"]["vote_cast"].is_null());
+    let later = until(&|status| status["meta"]["last_updated"] != voted["meta"]["last_updated"]);
+    let seconds = |status: &Value| status["meta"]["elapsed_seconds"].as_f64().unwrap();
+    until(&|status| {
+        status["meta"]["last_updated"] != later["meta"]["last_updated"]
+            && status["meta"]["last_event"] == later["meta"]["last_event"]
+            && seconds(status) > seconds(&later)
+    });
+    signal(&child, "-TERM");
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(4));
+    assert!(rest.last().unwrap().starts_with("STOPPED: go on with `massgen resume "), "{rest:?}");
+    let stopped = status().unwrap();
+    assert_eq!(stopped["finish_reason"], "interrupted");
+    assert_eq!(stopped["is_complete"], false);
+    assert_eq!(stopped["resumable"], true);
+}
+
+#[test]
+fn a_run_that_was_stopped_says_how_to_go_on_and_gives_no_answer() {
+    let place = place();
+    let mut child = place
+        .command(&["--config", "team.yaml", "6 x 7?"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut progress = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(progress.any(|line| line.unwrap().contains("votes for")));
+    signal(&child, "-TERM");
+    let rest: Vec<String> = progress.map(Result::unwrap).collect();
+    assert!(rest.iter().any(|line| line.contains("`massgen resume ")), "{rest:?}");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
 }
 
 #[test]

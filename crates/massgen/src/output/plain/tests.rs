@@ -139,6 +139,16 @@ fn a_model_cannot_speak_to_the_terminal() {
 }
 
 #[test]
+fn a_name_cannot_forge_a_line() {
+    let mut bodies = start();
+    if let Some(EventBody::RunStarted { agents, .. }) = bodies.first_mut() {
+        agents[0].model = "m\nerror: \x1b[31mforged".to_owned();
+    }
+    let shown = shown(Look::PIPE, bodies);
+    assert!(shown.contains("[agent1 (careful)] m error: forged on scripted\n"), "{shown}");
+}
+
+#[test]
 fn a_terminal_gets_long_text_as_it_fills_and_a_line_that_is_taken_back() {
     let look = Look { colour: false, terminal: Some(50) };
     let mut plain = Plain::new(Vec::new(), look);
