@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use massgen_log::{Reader, RunDir};
 use massgen_protocol::Millis;
 use massgen_view::{RunView, words};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::runs::{find, from_log, pretty};
 use crate::cli::{Format, GlobalArgs, ReplayArgs};
@@ -140,9 +140,13 @@ pub fn summary(run: &RunDir, json: bool, columns: Option<usize>) -> Result<Strin
             started_at: run.manifest().started_at.clone(),
             updated_at: run.manifest().started_at.clone(),
             now: view.at,
-            answer_file: None,
+            // Here the answer is in the log, which is on disk as far as it was read.
+            answer_file: Some(run.events_path().display().to_string()),
         };
         let mut status = massgen_view::status_json(&view, &context);
+        if let Some(results) = status.get_mut("results").and_then(Value::as_object_mut) {
+            results.remove("final_answer_file");
+        }
         if let Some(status) = status.as_object_mut() {
             status.insert("run".to_owned(), json!(run.id()));
             status.insert("outcome".to_owned(), json!(view.outcome));

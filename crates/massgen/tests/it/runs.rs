@@ -106,3 +106,13 @@ fn a_torn_log_is_shown_up_to_its_tear() {
         place.run(&["runs", "show", "latest"]).expect(0);
     }
 }
+
+#[test]
+fn a_run_that_is_over_is_shown_as_complete() {
+    let place = with_a_run();
+    let shown = place.run(&["runs", "show", "latest", "--json"]).expect(0);
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(shown["is_complete"], true);
+    assert_eq!(shown["finish_reason"], "completed");
+    assert!(shown["final_answer"].as_str().unwrap().contains("A) 8 Gpc"));
+}
