@@ -59,6 +59,9 @@ pub(crate) fn read(
             Reading::Tools { known, unknown: at(&|call| !known_tools.contains(&call.name)) }
         }
         None => Reading::Broken(match calls.first() {
+            Some(call) if kind != RoundKind::Coordinate && ToolName::is_workflow(&call.name) => {
+                Enforcement::AfterDecision { tool: call.name.clone() }
+            }
             Some(call) => Enforcement::UnknownTool { name: call.name.clone() },
             None if turn.finish == FinishReason::Length => Enforcement::CutOff,
             None => Enforcement::NoChoice,
@@ -102,7 +105,9 @@ fn present(
         return Some(answer_text(turn, answer).map(Choice::Final));
     }
     let text = turn.text();
-    (calls.is_empty() && !text.trim().is_empty()).then_some(Ok(Choice::Final(text)))
+    // A vote beside the text is a habit of the rounds before; the text is what was asked for.
+    let only_habit = calls.iter().all(|call| call.name == ToolName::VOTE);
+    (only_habit && !text.trim().is_empty()).then_some(Ok(Choice::Final(text)))
 }
 
 /// A reviewer that only writes text has no objection.

@@ -37,8 +37,17 @@ impl Roster {
     }
 
     /// Returns whom `text` names, or `None` if it names nobody of this roster.
+    ///
+    /// Models write `Agent 2`, `<agent2>` or just `2`; where only one agent can be
+    /// meant, that agent is.
     pub fn read_choice(self, text: &str) -> Option<Choice> {
-        let text = text.trim();
+        let plain: String = text
+            .chars()
+            .filter(|&c| !(c.is_whitespace() || "_-<>`'\"*:".contains(c)))
+            .flat_map(char::to_lowercase)
+            .collect();
+        let number = plain.strip_prefix("agent").unwrap_or(&plain);
+        let text = format!("agent{number}");
         let choice = match text.parse::<Alias>() {
             Ok(alias) => Choice::Agent(alias.index()),
             Err(_) => Choice::Answer(text.parse().ok()?),
@@ -70,8 +79,21 @@ mod tests {
         check("agent1", Some(Choice::Agent(AgentIndex(0))));
         check(" agent3\n", Some(Choice::Agent(AgentIndex(2))));
         check("agent2.1", Some(Choice::Answer(AnswerId { agent: AgentIndex(1), n: 1 })));
-        for nobody in ["", "agent0", "agent4", "agent4.1", "agent", "Agent1", "1", "agent2#1", "ä"]
-        {
+        for first in ["Agent1", "agent 1", "agent_1", "AGENT-1", "<agent1>", "`agent1`", "1"] {
+            check(first, Some(Choice::Agent(AgentIndex(0))));
+        }
+        for nobody in [
+            "",
+            "agent0",
+            "agent4",
+            "agent4.1",
+            "agent",
+            "agent2#1",
+            "ä",
+            "agent1 or agent2",
+            "-",
+            "one",
+        ] {
             check(nobody, None);
         }
     }

@@ -168,6 +168,9 @@ impl Prompts {
             Enforcement::UnknownTool { name } => {
                 self.fill(TextName::EnforceUnknownTool, &[("name", &inline(name))])
             }
+            Enforcement::AfterDecision { tool } => {
+                self.fill(TextName::EnforceAfterDecision, &[("tool", &inline(tool))])
+            }
         }
     }
 

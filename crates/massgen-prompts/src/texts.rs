@@ -60,6 +60,7 @@ texts! {
     BriefUnchanged "brief_unchanged" []
     BriefVoteOnly "brief_vote_only" []
     Counted "counted" []
+    EnforceAfterDecision "enforce_after_decision" ["tool"]
     EnforceBadArguments "enforce_bad_arguments" ["tool" "problem"]
     EnforceBothChoices "enforce_both_choices" []
     EnforceCutOff "enforce_cut_off" []

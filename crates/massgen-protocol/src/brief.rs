@@ -62,6 +62,8 @@ pub enum Enforcement {
     CutOff,
     /// There is no such tool.
     UnknownTool { name: String },
+    /// The team has decided: `vote` has no place in the final presentation, nor in a review.
+    AfterDecision { tool: String },
 }
 
 /// One thing to say to a model; `massgen-prompts` finds the words.

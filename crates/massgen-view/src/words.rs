@@ -105,6 +105,9 @@ pub fn enforcement(enforcement: &Enforcement) -> String {
         }
         Enforcement::CutOff => "its reply was cut off".to_owned(),
         Enforcement::UnknownTool { name } => format!("there is no tool `{}`", preview(name, 40)),
+        Enforcement::AfterDecision { tool } => {
+            format!("it called `{}` although the team has decided", preview(tool, 40))
+        }
     }
 }
 

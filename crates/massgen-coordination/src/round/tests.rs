@@ -348,6 +348,13 @@ fn the_presenter_writes_text_or_calls_new_answer() {
     talk.turn("Here:", &[answer("4!")]);
     assert!(talk.log.ends_with("present \"4!\"\n"), "{}", talk.log);
     let mut talk = self::talk(brief(), Some(Epoch(2)), false);
+    talk.turn("", &[vote("agent1")]).turn("It is 4.", &[vote("agent1")]);
+    insta::assert_snapshot!(talk.log, @r#"
+    open · say brief → call 1
+    turn · turn · results [v0: AfterDecision] · rule 1/3 → call 2
+    turn · turn · results [v0: not run] → present "It is 4."
+    "#);
+    let mut talk = self::talk(brief(), Some(Epoch(2)), false);
     for _ in 0..4 {
         talk.turn_ending("The answer is", &[], FinishReason::Length);
     }

@@ -91,6 +91,7 @@ fn enforcements() {
         ("bad arguments", Enforcement::BadArguments { tool: "vote".to_owned(), problem }),
         ("cut off", Enforcement::CutOff),
         ("unknown tool", Enforcement::UnknownTool { name: "search".to_owned() }),
+        ("after the decision", Enforcement::AfterDecision { tool: "vote".to_owned() }),
     ];
     let last = ("the last time", Enforcement::NoChoice);
     let items = items.into_iter().map(|item| (item, 2)).chain([(last, 1)]);

@@ -54,7 +54,7 @@ impl Engine {
         let enforce_left = seat
             .round
             .as_ref()
-            .map_or(0, |round: &Round| round.violations_max().saturating_sub(round.violations()));
+            .map_or(0, |round: &Round| (round.violations_max() + 1).saturating_sub(round.violations()));
         let view = View {
             question: &self.spec.question.text,
             viewer: agent.alias(),
