@@ -15,11 +15,19 @@ use massgen_protocol::{
 pub(crate) enum Reading {
     /// A valid choice. `tools` are run first: a model that writes its file and
     /// answers in one reply must not lose the file.
-    Chosen { choice: Choice, tools: Vec<usize> },
+    Chosen { choice: Choice, tools: Tools },
     /// Work goes on.
-    Tools { known: Vec<usize>, unknown: Vec<usize> },
+    Tools(Tools),
     /// The reply goes back as a whole.
     Broken(Enforcement),
+}
+
+/// The calls of a reply that are no part of its choice.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Tools {
+    pub(crate) run: Vec<usize>,
+    /// Answered at once with the rule they break.
+    pub(crate) refused: Vec<(usize, Enforcement)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -48,24 +56,57 @@ pub(crate) fn read(
             review(turn, &calls, &of_name(ToolName::SUBMIT), &of_name(ToolName::RESTART))
         }
     };
-    let at = |wanted: &dyn Fn(&ToolCall) -> bool| -> Vec<usize> {
-        (0..calls.len()).filter(|&at| wanted(calls[at])).collect()
-    };
-    let known = at(&|call| known_tools.contains(&call.name));
+    let tools = tools(kind, turn, &calls, known_tools);
     match choice {
-        Some(Ok(choice)) => Reading::Chosen { choice, tools: known },
+        Some(Ok(choice)) => Reading::Chosen { choice, tools },
         Some(Err(rule)) => Reading::Broken(rule),
-        None if !known.is_empty() => {
-            Reading::Tools { known, unknown: at(&|call| !known_tools.contains(&call.name)) }
-        }
-        None => Reading::Broken(match calls.first() {
-            Some(call) if kind != RoundKind::Coordinate && ToolName::is_workflow(&call.name) => {
-                Enforcement::AfterDecision { tool: call.name.clone() }
-            }
-            Some(call) => Enforcement::UnknownTool { name: call.name.clone() },
+        None if !tools.run.is_empty() => Reading::Tools(tools),
+        None => Reading::Broken(match tools.refused.into_iter().next() {
+            Some((_, rule)) => rule,
+            // All that is left are calls that decide, where nothing is to be decided.
+            None if !calls.is_empty() => Enforcement::AfterDecision { tool: calls[0].name.clone() },
             None if turn.finish == FinishReason::Length => Enforcement::CutOff,
             None => Enforcement::NoChoice,
         }),
+    }
+}
+
+/// Sorts the calls that are no part of a choice.
+fn tools(
+    kind: RoundKind,
+    turn: &AssistantTurn,
+    calls: &[&ToolCall],
+    known_tools: &BTreeSet<String>,
+) -> Tools {
+    let mut tools = Tools::default();
+    for (at, call) in calls.iter().enumerate().filter(|(_, call)| !is_choice(kind, &call.name)) {
+        let name = call.name.clone();
+        if !known_tools.contains(&name) {
+            tools.refused.push((at, Enforcement::UnknownTool { name }));
+            continue;
+        }
+        match &call.arguments {
+            Arguments::Object { .. } => tools.run.push(at),
+            // Half a call must not take half an effect.
+            Arguments::Malformed { .. } if turn.finish == FinishReason::Length => {
+                tools.refused.push((at, Enforcement::CutOff));
+            }
+            Arguments::Malformed { error, .. } => {
+                let problem = format!("not a JSON object: {error}");
+                tools.refused.push((at, Enforcement::BadArguments { tool: name, problem }));
+            }
+        }
+    }
+    tools
+}
+
+/// Returns whether this tool is how a round of `kind` is decided, or was before.
+pub(crate) fn is_choice(kind: RoundKind, name: &str) -> bool {
+    match kind {
+        RoundKind::Coordinate | RoundKind::Present => {
+            matches!(name, ToolName::NEW_ANSWER | ToolName::VOTE)
+        }
+        RoundKind::Review => matches!(name, ToolName::SUBMIT | ToolName::RESTART),
     }
 }
 

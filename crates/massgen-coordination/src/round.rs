@@ -15,7 +15,7 @@ use massgen_protocol::{
     ToolResult, Update,
 };
 
-use crate::enforcement::{Choice, Reading, read};
+use crate::enforcement::{Choice, Reading, Tools, read};
 
 /// One agent's round, between two steps.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +26,10 @@ pub struct Round {
     phase: Phase,
     /// What the transcript shows; travels with every submission.
     seen: Epoch,
+    /// Calls made, those given up for newer answers too.
     calls: u32,
+    /// Replies received.
+    turns: u32,
     violations: u32,
     /// Whether tools have worked since the last update, so that an interruption would waste it.
     has_tool_work: bool,
@@ -66,6 +69,7 @@ enum Phase {
     /// Tools of the turn are running; `choice` follows when they are done.
     Working {
         exchange: Exchange,
+        running: Vec<usize>,
         choice: Option<Choice>,
     },
     /// The submission is with the coordinator.
@@ -178,6 +182,7 @@ impl Round {
             phase: Phase::Calling,
             seen,
             calls: 0,
+            turns: 0,
             violations: 0,
             has_tool_work: false,
             pending: None,
@@ -207,8 +212,8 @@ impl Round {
     /// Returns whether it waits for this tool call's result.
     pub fn awaits_tool(&self, id: &ToolCallId) -> bool {
         match &self.phase {
-            Phase::Working { exchange, .. } => {
-                exchange.results.iter().any(|(open, _, body)| open == id && body.is_none())
+            Phase::Working { exchange, running, .. } => {
+                running.iter().any(|&at| exchange.results[at].0 == *id)
             }
             Phase::Calling | Phase::Submitted { .. } | Phase::Over => false,
         }
@@ -251,48 +256,42 @@ impl Round {
     }
 
     fn turn(&mut self, turn: Arc<AssistantTurn>) -> RoundStep {
+        self.turns += 1;
         match read(self.kind, &turn, &self.rules.known_tools) {
-            Reading::Chosen { choice, tools } => {
-                let exchange = Exchange::new(turn);
-                if tools.is_empty() {
-                    return self.choose(exchange, choice);
-                }
-                self.run(exchange, &tools, Some(choice))
-            }
-            Reading::Tools { known, unknown } => {
-                let mut exchange = Exchange::new(turn);
-                for at in unknown {
-                    let name = exchange.results[at].1.clone();
-                    exchange.fill(at, Item::Enforce(Enforcement::UnknownTool { name }));
-                }
-                self.run(exchange, &known, None)
-            }
+            Reading::Chosen { choice, tools } => self.run(turn, tools, Some(choice)),
+            Reading::Tools(tools) => self.run(turn, tools, None),
             Reading::Broken(rule) => self.broken(Exchange::new(turn), rule),
         }
     }
 
-    fn run(&mut self, exchange: Exchange, tools: &[usize], choice: Option<Choice>) -> RoundStep {
+    fn run(&mut self, turn: Arc<AssistantTurn>, tools: Tools, choice: Option<Choice>) -> RoundStep {
+        let mut exchange = Exchange::new(turn);
+        for (at, rule) in tools.refused {
+            exchange.fill(at, Item::Enforce(rule));
+        }
+        let running = tools.run;
+        if let (true, Some(choice)) = (running.is_empty(), &choice) {
+            return self.choose(exchange, choice.clone());
+        }
         let all: Vec<&ToolCall> = exchange.turn.tool_calls().collect();
-        let calls = tools.iter().map(|&at| all[at].clone()).collect();
+        let calls = running.iter().map(|&at| all[at].clone()).collect();
         self.has_tool_work = true;
-        self.phase = Phase::Working { exchange, choice };
+        self.phase = Phase::Working { exchange, running, choice };
         RoundStep { appends: Vec::new(), events: Vec::new(), ask: RoundAsk::CallTools(calls) }
     }
 
     fn tool_finished(&mut self, result: ToolResult) -> RoundStep {
-        let Phase::Working { exchange, .. } = &mut self.phase else { return wait() };
-        let open =
-            exchange.results.iter_mut().find(|(id, _, body)| *id == result.id && body.is_none());
-        let Some((_, _, body)) = open else { return wait() };
-        *body = Some(ResultBody::Output { text: result.text, is_error: result.is_error });
-        // Workflow calls are still open here if a choice follows; all others must be done.
-        let is_workflow = massgen_protocol::ToolName::is_workflow;
-        if exchange.results.iter().any(|(_, name, body)| body.is_none() && !is_workflow(name)) {
+        let Phase::Working { exchange, running, .. } = &mut self.phase else { return wait() };
+        let done = running.iter().position(|&at| exchange.results[at].0 == result.id);
+        let Some(done) = done else { return wait() };
+        let output = ResultBody::Output { text: result.text, is_error: result.is_error };
+        exchange.results[running.remove(done)].2 = Some(output);
+        if !running.is_empty() {
             return wait();
         }
         match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Working { exchange, choice: Some(choice) } => self.choose(exchange, choice),
-            Phase::Working { exchange, choice: None } => {
+            Phase::Working { exchange, choice: Some(choice), .. } => self.choose(exchange, choice),
+            Phase::Working { exchange, choice: None, .. } => {
                 let appends = exchange.finish();
                 self.call(appends, Vec::new())
             }
@@ -429,8 +428,8 @@ impl Round {
 
     /// The safe point: takes news in, then calls the model.
     fn call(&mut self, mut appends: Vec<Append>, mut events: Vec<EventBody>) -> RoundStep {
-        if self.calls >= self.rules.turns_max {
-            let mut step = self.end(RoundEnd::TooManyTurns { turns: self.calls });
+        if self.turns >= self.rules.turns_max {
+            let mut step = self.end(RoundEnd::TooManyTurns { turns: self.turns });
             step.appends = appends;
             step.events.append(&mut events);
             return step;
@@ -457,9 +456,13 @@ impl Round {
 
     fn close(&mut self) -> RoundStep {
         let appends = match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Working { exchange, .. } | Phase::Submitted { exchange: Some(exchange) } => {
+            Phase::Working { mut exchange, running, .. } => {
+                for at in running {
+                    exchange.fill(at, Item::Interrupted);
+                }
                 exchange.finish()
             }
+            Phase::Submitted { exchange: Some(exchange) } => exchange.finish(),
             Phase::Calling | Phase::Submitted { exchange: None } | Phase::Over => Vec::new(),
         };
         RoundStep { appends, events: Vec::new(), ask: RoundAsk::Wait }

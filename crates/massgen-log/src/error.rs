@@ -55,9 +55,10 @@ impl LogError {
             }),
             LogError::NoSuchRun { .. } => Some("list the runs with `massgen runs`".to_owned()),
             LogError::Ambiguous { .. } => Some("write more of the run's name".to_owned()),
-            LogError::Locked { .. } => {
-                Some("wait until that process has ended; `massgen replay` shows what there is so far".to_owned())
-            }
+            LogError::Locked { .. } => Some(
+                "wait until that process has ended; `massgen replay` shows what there is so far"
+                    .to_owned(),
+            ),
             LogError::NoFreeId { .. } => Some("try again in a second".to_owned()),
             LogError::Read(error) => Some(error.hint()),
             LogError::NotARun { .. }

@@ -44,6 +44,7 @@ impl Prompts {
             Item::Accepted { answer: _ } => self.text(TextName::Accepted).to_owned(),
             Item::Counted => self.text(TextName::Counted).to_owned(),
             Item::NotRun => self.text(TextName::NotRun).to_owned(),
+            Item::Interrupted => self.text(TextName::Interrupted).to_owned(),
         }
     }
 

@@ -69,6 +69,7 @@ texts! {
     EnforceManyChoices "enforce_many_choices" ["n"]
     EnforceNoChoice "enforce_no_choice" []
     EnforceUnknownTool "enforce_unknown_tool" ["name"]
+    Interrupted "interrupted" []
     NotRun "not_run" []
     NoveltyBalanced "novelty_balanced" []
     NoveltyLenient "novelty_lenient" []

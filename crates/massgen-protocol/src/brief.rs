@@ -86,4 +86,6 @@ pub enum Item {
     Counted,
     /// The call was not carried out, because the reply was sent back as a whole.
     NotRun,
+    /// The tool was running when its round ended: it may or may not have taken effect.
+    Interrupted,
 }

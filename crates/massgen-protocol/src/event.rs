@@ -283,7 +283,7 @@ pub enum EventBody {
         epoch: Epoch,
         n: u32,
     },
-    /// *Decision.* `interrupt`: the running call is given up for it.
+    /// *Decision.* `interrupt`: the running call may be given up for it.
     UpdateSent {
         round: RoundId,
         epoch: Epoch,

@@ -151,7 +151,7 @@ pub struct Spend {
     pub money_micros: u64,
 }
 
-/// Hard bounds of a run. At `soft_percent` of any, agents are told to vote with what exists.
+/// Hard bounds of a run. At `soft_percent` of any, by what is spent, agents are told to vote with what exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     pub calls: Option<u32>,

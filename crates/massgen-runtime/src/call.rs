@@ -76,6 +76,8 @@ struct Buffer {
     due: Option<Instant>,
     redactor: StreamRedactor,
     tool: Option<(String, u64)>,
+    /// Bytes of the tool call that were reported already.
+    told: u64,
     /// Bytes streamed so far.
     streamed: u64,
 }
@@ -88,6 +90,7 @@ impl Buffer {
             due: None,
             redactor: StreamRedactor::new(redactor),
             tool: None,
+            told: 0,
             streamed: 0,
         }
     }
@@ -133,6 +136,7 @@ impl<R: From<(CallId, CallReport)> + Send> Task<R> {
                 Ok(ModelEvent::Reasoning(text)) => self.text(TextChannel::Reasoning, &text).await,
                 Ok(ModelEvent::ToolCallStarted { index: _, name }) => {
                     self.buffer.tool = Some((name, 0));
+                    self.buffer.told = 0;
                     self.buffer.arm();
                 }
                 Ok(ModelEvent::ToolArguments { index: _, delta }) => {
@@ -144,6 +148,9 @@ impl<R: From<(CallId, CallReport)> + Send> Task<R> {
                 }
                 Ok(ModelEvent::Retrying { failure, after_ms, attempt }) => {
                     self.flush(true).await;
+                    // What the try before has written is void.
+                    self.buffer.tool = None;
+                    self.buffer.told = 0;
                     self.send(CallReport::Retried { failure, after_ms, attempt }).await;
                 }
                 Ok(ModelEvent::Unknown { what }) => self.send(CallReport::Notice { what }).await,
@@ -187,7 +194,9 @@ impl<R: From<(CallId, CallReport)> + Send> Task<R> {
             let text = std::mem::take(&mut self.buffer.text);
             self.send(CallReport::Text { channel: self.buffer.channel, text }).await;
         }
-        if let Some((name, bytes)) = self.buffer.tool.clone().filter(|(_, bytes)| *bytes > 0) {
+        let told = self.buffer.told;
+        if let Some((name, bytes)) = self.buffer.tool.clone().filter(|(_, bytes)| *bytes > told) {
+            self.buffer.told = bytes;
             self.send(CallReport::ToolStreaming { name, bytes }).await;
         }
     }

@@ -29,8 +29,8 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    pub(crate) fn new(tools: Arc<Vec<ToolSpec>>) -> Conversation {
-        let tools_bytes = tools.iter().map(tool_bytes).sum();
+    /// `tools_bytes`: what [`tools_bytes`] says of `tools`, which many share.
+    pub(crate) fn new(tools: Arc<Vec<ToolSpec>>, tools_bytes: u64) -> Conversation {
         Conversation { messages: Vec::new(), tools, tools_bytes, bytes: 0, shown: None }
     }
 
@@ -93,6 +93,16 @@ impl Conversation {
 /// Returns the tokens of a text, rather too many than too few.
 pub(crate) fn tokens_of(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// Returns what a model has written.
+pub(crate) fn turn_bytes(turn: &AssistantTurn) -> u64 {
+    turn.parts.iter().map(part_bytes).sum()
+}
+
+/// Returns what a list of tools takes in a request.
+pub(crate) fn tools_bytes(tools: &[ToolSpec]) -> u64 {
+    tools.iter().map(tool_bytes).sum()
 }
 
 fn tool_bytes(tool: &ToolSpec) -> u64 {

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use massgen_log::{Redactor, Writer};
 use massgen_protocol::{
-    AnswerId, CallId, Event, EventBody, FailureKind, Kept, Millis, Op, Prices, RoundId, RunId,
-    SnapshotId, Spend, ToolCall, ToolCallId, ToolEffect, Usage,
+    AnswerId, AssistantTurn, CallId, Event, EventBody, FailureKind, Kept, Millis, Op, Prices,
+    RoundId, RunId, SnapshotId, Spend, ToolCall, ToolCallId, ToolEffect, Usage,
 };
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::call::{self, CallReport};
-use crate::conversation::tokens_of;
+use crate::conversation::{tokens_of, turn_bytes};
 use crate::engine::{Engine, Outgoing};
 use crate::fanout::Fanout;
 use crate::{Finished, Seams, ToolOutput, work};
@@ -69,7 +69,82 @@ pub(crate) struct Driver {
 struct LiveCall {
     abort: AbortHandle,
     input_tokens: u64,
-    streamed_bytes: u64,
+    /// Text and tool arguments of the running try.
+    text_bytes: u64,
+    tool_bytes: u64,
+    /// What earlier tries have cost.
+    before: Spend,
+}
+
+impl LiveCall {
+    /// Estimates what a call has cost that ends, or begins anew, in a failure of `kind`.
+    fn spent(&self, prices: &Prices, kind: FailureKind) -> Spend {
+        let written = self.text_bytes + self.tool_bytes;
+        match kind {
+            // Refused before a model saw it.
+            FailureKind::RateLimited
+            | FailureKind::Quota
+            | FailureKind::ContextTooLong
+            | FailureKind::BadRequest
+            | FailureKind::Auth
+            | FailureKind::Tls
+            | FailureKind::CircuitOpen
+            | FailureKind::Overloaded
+            | FailureKind::Unavailable
+                if written == 0 =>
+            {
+                self.with(Spend { calls: 1, ..Spend::default() })
+            }
+            FailureKind::RateLimited
+            | FailureKind::Quota
+            | FailureKind::ContextTooLong
+            | FailureKind::BadRequest
+            | FailureKind::Auth
+            | FailureKind::Tls
+            | FailureKind::CircuitOpen
+            | FailureKind::Overloaded
+            | FailureKind::Unavailable
+            | FailureKind::Truncated
+            | FailureKind::Garbled
+            | FailureKind::TimedOut => self.with(self.estimate(prices, written)),
+        }
+    }
+
+    /// Returns what a call has cost that came to its end: the server's figures, or an
+    /// estimate where it gives none.
+    fn spent_on(&self, prices: &Prices, turn: &AssistantTurn) -> Spend {
+        let usage = &turn.usage;
+        if usage.input() == 0 && usage.generated() == 0 && usage.cost_micros.is_none() {
+            return self.with(self.estimate(prices, turn_bytes(turn)));
+        }
+        self.with(Spend {
+            calls: 1,
+            tokens: usage.input().saturating_add(usage.generated()),
+            money_micros: massgen_models::cost_micros(usage, prices),
+        })
+    }
+
+    fn estimate(&self, prices: &Prices, written: u64) -> Spend {
+        let usage = Usage {
+            input_uncached: self.input_tokens,
+            output: tokens_of(written),
+            ..Usage::default()
+        };
+        Spend {
+            calls: 1,
+            tokens: usage.input().saturating_add(usage.generated()),
+            money_micros: massgen_models::cost_micros(&usage, prices),
+        }
+    }
+
+    fn with(&self, now: Spend) -> Spend {
+        // Tries of one call count as one call: that is what the budget of calls bounds.
+        Spend {
+            calls: self.before.calls.max(now.calls),
+            tokens: self.before.tokens.saturating_add(now.tokens),
+            money_micros: self.before.money_micros.saturating_add(now.money_micros),
+        }
+    }
 }
 
 impl Driver {
@@ -124,19 +199,16 @@ impl Driver {
         for body in first {
             self.record(body);
         }
-        self.take_up();
-        self.settle();
+        let again = self.take_up();
+        self.settle(again);
         let mut batch = Vec::with_capacity(REPORTS_PER_BATCH);
-        let mut has_user = true;
         while !self.is_over {
             let due = self.engine.next_deadline().map(|(at, _)| self.instant_of(at));
             let mut wish = None;
             tokio::select! {
                 biased;
-                op = wishes.recv(), if has_user => {
-                    has_user = op.is_some();
-                    wish = op;
-                }
+                // Whoever lets go of the session lets go of the run; it can be resumed.
+                op = wishes.recv() => wish = Some(op.unwrap_or(Op::Stop)),
                 _n = inbox.recv_many(&mut batch, REPORTS_PER_BATCH) => {}
                 () = sleep_until(due) => {}
             }
@@ -149,62 +221,59 @@ impl Driver {
                 None => {}
             }
             for report in batch.drain(..) {
-                self.take(report);
+                // Nothing follows the last event of a run.
+                if !self.engine.is_finished() {
+                    self.take(report);
+                }
             }
             self.strike();
-            self.settle();
+            self.settle(Vec::new());
             while self.tasks.try_join_next().is_some() {}
         }
         self.end().await
     }
 
-    /// Takes up what a run that is continued had under way.
-    fn take_up(&mut self) {
+    /// Records what a continued run can no longer wait for, and returns what it had under
+    /// way and has to be done again.
+    fn take_up(&mut self) -> Vec<Outgoing> {
         let open = self.engine.open_work();
         let calls: Vec<CallId> = open.calls().collect();
-        let snapshots: Vec<AnswerId> = open.snapshots().collect();
         let tools: Vec<(RoundId, ToolCall)> =
             open.tools().map(|(round, call)| (round, call.clone())).collect();
-        // Asked for while the log was drained, and part of the open work.
+        let mut again: Vec<Outgoing> = open.snapshots().map(Outgoing::TakeSnapshot).collect();
+        // Asked for just now, and part of the open work.
         let fresh = self.engine.take_outgoing();
         for call in calls {
-            if fresh.contains(&Outgoing::StartCall(call)) {
-                continue;
-            }
             if self.engine.awaits(call) {
-                self.start_call(call);
-            } else {
+                again.push(Outgoing::StartCall(call));
+            } else if !fresh.contains(&Outgoing::CancelCall(call)) {
                 // Given up before the crash, but not settled.
                 self.record(EventBody::CallCancelled { call, spend: Spend::default() });
             }
         }
-        for answer in snapshots {
-            if !fresh.contains(&Outgoing::TakeSnapshot(answer)) {
-                self.take_snapshot(answer);
-            }
-        }
         for (round, call) in tools {
-            if fresh.contains(&Outgoing::RunTool { round, call: call.clone() }) {
+            let effect = self.seams.tools.effect(round.agent, &call.name);
+            let run = Outgoing::RunTool { round, call: call.clone() };
+            if fresh.contains(&run)
+                || self.engine.awaits_tool(round, &call) && effect == ToolEffect::Read
+            {
+                again.push(run);
                 continue;
             }
-            // A receipt without an end: what only reads is run again, anything
-            // else may have happened, and the model is told so.
-            match self.seams.tools.effect(round.agent, &call.name) {
-                ToolEffect::Read => self.run_tool(round, call),
-                ToolEffect::Write | ToolEffect::Irreversible => {
-                    let text = "interrupted while it ran: it may or may not have taken effect; \
-                                check before you repeat it";
-                    self.record(EventBody::ToolFinished {
-                        round,
-                        id: call.id,
-                        name: call.name,
-                        output: text.into(),
-                        is_error: true,
-                    });
-                }
-            }
+            // A receipt without an end: it may have happened, and the model is told so.
+            let text = "interrupted while it ran: it may or may not have taken effect; \
+                        check before you repeat it";
+            self.record(EventBody::ToolFinished {
+                round,
+                id: call.id,
+                name: call.name,
+                output: text.into(),
+                is_error: true,
+            });
         }
-        self.execute(fresh);
+        let rest = fresh.into_iter().filter(|what| !again.contains(what)).collect::<Vec<_>>();
+        again.extend(rest);
+        again
     }
 
     fn take(&mut self, report: Report) {
@@ -235,38 +304,29 @@ impl Driver {
         let Some(live) = self.calls.get_mut(&call) else { return };
         match report {
             CallReport::Text { channel, text } => {
-                live.streamed_bytes += text.len() as u64;
+                live.text_bytes += text.len() as u64;
                 self.record(EventBody::TextStreamed { call, channel, text });
             }
             CallReport::ToolStreaming { name, bytes } => {
+                live.tool_bytes = live.tool_bytes.max(bytes);
                 self.record(EventBody::ToolCallStreaming { call, name, bytes });
             }
             CallReport::Retried { failure, after_ms, attempt } => {
+                // The next try begins at nothing, but this one was paid for.
+                let prices = self.engine.spec().agents[call.round.agent.at()].backend.prices;
+                live.before = live.spent(&prices, failure.kind);
+                (live.text_bytes, live.tool_bytes) = (0, 0);
                 self.record(EventBody::CallRetried { call, failure, after_ms, attempt });
             }
             CallReport::Notice { what } => self.record(EventBody::ProviderNotice { call, what }),
             CallReport::Finished(turn) => {
-                let live = self.calls.remove(&call);
-                let spend = self.spend_of_turn(call, &turn.usage, live.as_ref());
+                let Some(live) = self.calls.remove(&call) else { return };
+                let spend = live.spent_on(&self.prices(call), &turn);
                 self.record(EventBody::CallFinished { call, turn: Kept::inline(*turn), spend });
             }
             CallReport::Failed(failure) => {
-                let live = self.calls.remove(&call);
-                let spend = match failure.kind {
-                    // Refused before a model saw it.
-                    FailureKind::RateLimited
-                    | FailureKind::Quota
-                    | FailureKind::ContextTooLong
-                    | FailureKind::BadRequest
-                    | FailureKind::Auth
-                    | FailureKind::Tls
-                    | FailureKind::CircuitOpen => Spend { calls: 1, ..Spend::default() },
-                    FailureKind::Overloaded
-                    | FailureKind::Unavailable
-                    | FailureKind::Truncated
-                    | FailureKind::Garbled
-                    | FailureKind::TimedOut => self.spend_so_far(call, live.as_ref()),
-                };
+                let Some(live) = self.calls.remove(&call) else { return };
+                let spend = live.spent(&self.prices(call), failure.kind);
                 self.record(EventBody::CallFailed { call, failure, spend });
             }
         }
@@ -276,38 +336,10 @@ impl Driver {
         self.engine.spec().agents[call.round.agent.at()].backend.prices
     }
 
-    fn spend_of_turn(&self, call: CallId, usage: &Usage, live: Option<&LiveCall>) -> Spend {
-        if usage.input() == 0 && usage.generated() == 0 && usage.cost_micros.is_none() {
-            return self.spend_so_far(call, live);
-        }
-        Spend {
-            calls: 1,
-            tokens: usage.input().saturating_add(usage.generated()),
-            money_micros: massgen_models::cost_micros(usage, &self.prices(call)),
-        }
-    }
-
-    /// Estimates what a call without figures of its own has cost.
-    fn spend_so_far(&self, call: CallId, live: Option<&LiveCall>) -> Spend {
-        let Some(live) = live.filter(|live| live.streamed_bytes > 0) else {
-            return Spend { calls: 1, ..Spend::default() };
-        };
-        let usage = Usage {
-            input_uncached: live.input_tokens,
-            output: tokens_of(live.streamed_bytes),
-            ..Usage::default()
-        };
-        Spend {
-            calls: 1,
-            tokens: usage.input().saturating_add(usage.generated()),
-            money_micros: massgen_models::cost_micros(&usage, &self.prices(call)),
-        }
-    }
-
     /// Reports the deadlines that have struck.
     fn strike(&mut self) {
         while let Some((at, deadline)) = self.engine.next_deadline() {
-            if self.is_over || at > self.now() {
+            if self.is_over || self.engine.is_finished() || at > self.now() {
                 return;
             }
             self.record(EventBody::DeadlineReached { deadline });
@@ -332,8 +364,9 @@ impl Driver {
         self.unshown.push(Arc::new(event));
     }
 
-    /// Makes sure of the log, shows what is in it, and does what was decided.
-    fn settle(&mut self) {
+    /// Makes sure of the log, shows what is in it, and does what was decided: `outgoing`
+    /// first, which is held back until the log is sure to tell of it.
+    fn settle(&mut self, mut outgoing: Vec<Outgoing>) {
         loop {
             self.writer.flush();
             if let Some(message) = self.writer.take_failure() {
@@ -343,12 +376,12 @@ impl Driver {
             for event in self.unshown.drain(..) {
                 self.fanout.show(event);
             }
-            let outgoing = self.engine.take_outgoing();
+            outgoing.extend(self.engine.take_outgoing());
             if outgoing.is_empty() {
                 self.is_over |= self.engine.is_finished();
                 return;
             }
-            self.execute(outgoing);
+            self.execute(std::mem::take(&mut outgoing));
         }
     }
 
@@ -383,7 +416,9 @@ impl Driver {
         let live = LiveCall {
             abort: self.tasks.spawn(work),
             input_tokens: self.engine.input_tokens(call),
-            streamed_bytes: 0,
+            text_bytes: 0,
+            tool_bytes: 0,
+            before: Spend::default(),
         };
         self.calls.insert(call, live);
     }
@@ -393,15 +428,12 @@ impl Driver {
             // Its last report came first.
             return;
         }
-        let live = self.calls.remove(&call);
-        if let Some(live) = &live {
-            live.abort.abort();
-        }
         // Never started: nothing was spent.
-        let spend = match &live {
-            Some(_) => self.spend_so_far(call, live.as_ref()),
-            None => Spend::default(),
-        };
+        let mut spend = Spend::default();
+        if let Some(live) = self.calls.remove(&call) {
+            live.abort.abort();
+            spend = live.spent(&self.prices(call), FailureKind::TimedOut);
+        }
         self.record(EventBody::CallCancelled { call, spend });
     }
 

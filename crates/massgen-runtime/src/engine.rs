@@ -23,7 +23,7 @@ use massgen_protocol::{
 };
 
 use crate::Seams;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, tools_bytes};
 
 /// The decided part of a run.
 pub struct Engine {
@@ -69,22 +69,20 @@ impl Engine {
         let mut review_tools = prompts.review_tools();
         review_tools.sort_by(|a, b| a.name.cmp(&b.name));
         let bare = Arc::new(sorted(workflow.clone()));
+        let bare_bytes = tools_bytes(&bare);
         let agents = (0..n_agents)
             .map(|at| {
                 let own = seams.tools.specs(AgentIndex(at));
                 let known_tools = Arc::new(own.iter().map(|tool| tool.name.clone()).collect());
                 // Teams without tools share one list: a thousand agents, one allocation.
-                let tools = if own.is_empty() {
-                    bare.clone()
+                let conversation = if own.is_empty() {
+                    Conversation::new(bare.clone(), bare_bytes)
                 } else {
-                    Arc::new(sorted(workflow.iter().cloned().chain(own).collect()))
+                    let tools = sorted(workflow.iter().cloned().chain(own).collect());
+                    let bytes = tools_bytes(&tools);
+                    Conversation::new(Arc::new(tools), bytes)
                 };
-                AgentSeat {
-                    conversation: Conversation::new(tools),
-                    known_tools,
-                    round: None,
-                    has_answer: false,
-                }
+                AgentSeat { conversation, known_tools, round: None, has_answer: false }
             })
             .collect();
         let coordinator = Coordinator::new(n_agents, spec.policy.clone(), spec.seed);
@@ -206,7 +204,7 @@ impl Engine {
     /// The end is the last event: it waits until the calls that are given up for it
     /// are settled, so that the totals hold.
     fn release_end(&mut self) {
-        if self.end.is_some() && self.queue.is_empty() && self.open.calls().next().is_none() {
+        if self.end.is_some() && self.queue.is_empty() && self.open.is_idle() {
             self.queue.extend(self.end.take());
         }
     }
@@ -221,7 +219,12 @@ impl Engine {
                 self.restart = Some(words::Restart {
                     reason: reason.clone(),
                     instructions: instructions.clone(),
-                    answer: self.final_text.take(),
+                    // A sole agent's answer is reviewed as it stands, without a presentation.
+                    answer: self.final_text.take().or_else(|| {
+                        let notes = self.coordinator.restart_notes()?;
+                        let answer = self.coordinator.answer_text(notes.answer)?;
+                        Some(Kept::Inline(answer.clone()))
+                    }),
                 });
             }
             EventBody::AttemptStarted { .. } => {
@@ -306,13 +309,12 @@ impl Engine {
     }
 
     fn close_round(&mut self, id: RoundId) {
-        let Some(round) = self.round(id) else { return };
-        if let Some(call) = round.current_call().filter(|call| self.open.is_running(*call)) {
-            self.outgoing.push(Outgoing::CancelCall(call));
+        if self.round(id).is_none() {
+            return;
         }
+        self.outgoing.extend(self.open.calls_of(id).map(Outgoing::CancelCall));
         if self.open.has_tools(id) {
             self.outgoing.push(Outgoing::CancelTools(id));
-            self.open.forget_tools(id);
         }
         self.step_round(id, RoundInput::Close);
         self.agents[id.agent.at()].round = None;
@@ -429,7 +431,8 @@ impl Engine {
             | Item::Rejected(_)
             | Item::Accepted { .. }
             | Item::Counted
-            | Item::NotRun => return,
+            | Item::NotRun
+            | Item::Interrupted => return,
         };
         self.agents[agent.at()].conversation.shown = Some(epoch);
     }
@@ -468,6 +471,11 @@ impl Engine {
     /// Returns whether a round waits for this call's turn.
     pub(crate) fn awaits(&self, call: CallId) -> bool {
         self.round(call.round).and_then(Round::current_call) == Some(call)
+    }
+
+    /// Returns whether a round waits for this tool's result.
+    pub(crate) fn awaits_tool(&self, round: RoundId, call: &ToolCall) -> bool {
+        self.round(round).is_some_and(|open| open.awaits_tool(&call.id))
     }
 
     /// Returns what the call sends, as an estimate.

@@ -110,9 +110,11 @@ impl Session {
                 build: options.build,
                 agents: cards(&spec),
             },
-            EventBody::QuestionAsked { question: spec.question.clone() },
+            EventBody::QuestionAsked { question: run.manifest().spec.question.clone() },
         ];
-        let engine = Engine::new(Arc::new(spec), prompts, options.seams.clone());
+        // What the log keeps is what the run is about: a resumed one knows no other spec.
+        let kept = Arc::new(run.manifest().spec.clone());
+        let engine = Engine::new(kept, prompts, options.seams.clone());
         Ok(Session::spawn(run, writer, engine, backends, redactor, options.seams, 0, first))
     }
 

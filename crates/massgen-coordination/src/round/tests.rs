@@ -171,6 +171,7 @@ fn short(item: &Item) -> String {
         Item::Accepted { .. } => "accepted".to_owned(),
         Item::Counted => "counted".to_owned(),
         Item::NotRun => "not run".to_owned(),
+        Item::Interrupted => "interrupted".to_owned(),
     }
 }
 
@@ -232,6 +233,39 @@ fn tools_of_the_same_reply_run_before_the_answer_counts() {
     tool → submit answer "see file" at 0
     reply · turn · results [w0: "written", n1: accepted] → wait
     "#);
+}
+
+#[test]
+fn a_reply_of_everything_at_once_is_sorted_call_by_call() {
+    let mut talk = draft();
+    talk.turn(
+        "",
+        &[
+            read_file(),
+            ("no_such_tool", json!({})),
+            ("write_file", json!("{\"path")),
+            answer("see file"),
+        ],
+    );
+    talk.tool("n1", "nobody runs this").tool("r0", "read");
+    talk.reply(Reply::Accepted { answer: AnswerId { agent: AgentIndex(0), n: 1 } }, None);
+    insta::assert_snapshot!(talk.log, @r#"
+    open · say brief → call 1
+    turn → run r0
+    tool → wait
+    tool → submit answer "see file" at 0
+    reply · turn · results [r0: "read", n1: UnknownTool, w2: BadArguments, n3: accepted] → wait
+    "#);
+}
+
+#[test]
+fn being_interrupted_is_no_turn() {
+    let mut talk = voter();
+    for epoch in 3..100 {
+        talk.update(epoch, true);
+    }
+    talk.turn("", &[vote("agent1")]);
+    assert!(talk.log.ends_with("turn → submit vote agent1 \"checked\" at 99\n"), "{}", talk.log);
 }
 
 #[test]
@@ -325,7 +359,7 @@ fn closing_completes_the_transcript() {
     let mut talk = voter();
     talk.turn("", &[read_file(), ("write_file", json!({}))]).tool("w1", "done").close();
     assert!(
-        talk.log.ends_with("close · turn · results [r0: not run, w1: \"done\"] → wait\n"),
+        talk.log.ends_with("close · turn · results [r0: interrupted, w1: \"done\"] → wait\n"),
         "{}",
         talk.log
     );

@@ -132,6 +132,7 @@ fn results_of_tools() {
         ("accepted", accepted, view()),
         ("counted", Item::Counted, view()),
         ("not run", Item::NotRun, view()),
+        ("interrupted", Item::Interrupted, view()),
     ]));
 }
 

@@ -50,6 +50,15 @@ impl OpenWork {
         self.calls.contains(&call)
     }
 
+    /// Returns whether no call and no tool is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.calls.is_empty() && self.tools.is_empty()
+    }
+
+    pub(crate) fn calls_of(&self, round: RoundId) -> impl Iterator<Item = CallId> {
+        self.calls.range(CallId { round, n: 0 }..=CallId { round, n: u32::MAX }).copied()
+    }
+
     pub(crate) fn calls(&self) -> impl Iterator<Item = CallId> {
         self.calls.iter().copied()
     }
@@ -68,10 +77,6 @@ impl OpenWork {
 
     pub(crate) fn has_tools(&self, round: RoundId) -> bool {
         self.tools.keys().any(|(open, _)| *open == round)
-    }
-
-    pub(crate) fn forget_tools(&mut self, round: RoundId) {
-        self.tools.retain(|(open, _), _| *open != round);
     }
 
     pub(crate) fn tools(&self) -> impl Iterator<Item = (RoundId, &ToolCall)> {

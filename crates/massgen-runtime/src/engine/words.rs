@@ -51,10 +51,9 @@ impl Engine {
                 .answer_snapshot(*answer)
                 .is_some_and(|snapshot| *snapshot != SnapshotId::empty())
         };
-        let enforce_left = seat
-            .round
-            .as_ref()
-            .map_or(0, |round: &Round| (round.violations_max() + 1).saturating_sub(round.violations()));
+        let enforce_left = seat.round.as_ref().map_or(0, |round: &Round| {
+            (round.violations_max() + 1).saturating_sub(round.violations())
+        });
         let view = View {
             question: &self.spec.question.text,
             viewer: agent.alias(),
@@ -96,7 +95,8 @@ impl Engine {
             | Item::Rejected(_)
             | Item::Accepted { .. }
             | Item::Counted
-            | Item::NotRun => Vec::new(),
+            | Item::NotRun
+            | Item::Interrupted => Vec::new(),
         }
     }
 }

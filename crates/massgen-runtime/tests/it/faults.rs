@@ -353,3 +353,20 @@ async fn a_watcher_that_sleeps_slows_nobody_and_misses_nothing() {
     }
     assert_eq!(seen, (0..ran.events.len() as u64).collect::<Vec<_>>());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_counts_nothing_is_counted_for() {
+    let answer = "four ".repeat(3_000);
+    let inner = behaviour::consensus(&[&answer]);
+    // The same moves without any usage chunk.
+    let server = Server::start(massgen_testkit::script(move |request| {
+        let reply = inner(request);
+        let body = String::from_utf8(reply.body().to_vec()).unwrap();
+        let frames = body.split_inclusive("\n\n").filter(|frame| !frame.contains("\"usage\":{"));
+        massgen_testkit::Reply::sse(frames.collect::<String>())
+    }));
+    let ran = run(spec(&[&server], policy())).await;
+    assert!(ran.answer().starts_with("four four"));
+    // Most of it was written as a tool's argument: 15,000 bytes are some 5,000 tokens.
+    assert!(ran.finished.spent.tokens > 4_000, "{:?}", ran.finished.spent);
+}

