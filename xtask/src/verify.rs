@@ -29,6 +29,19 @@ pub fn run(arguments: &[String]) -> ExitCode {
 fn report() -> Result<String, String> {
     let explored =
         cargo(&["run", "--release", "-q", "-p", "massgen-coordination", "--example", "explore"])?;
+    let broken = mutants(&cargo(&[
+        "test",
+        "-q",
+        "-p",
+        "massgen-coordination",
+        "--lib",
+        "mutants",
+        "--",
+        "--nocapture",
+    ])?);
+    if broken.is_empty() {
+        return Err("no broken rule was reported as found".to_owned());
+    }
     let tested =
         cargo(&["test", "-q", "-p", "massgen", "--test", "it", "kill", "--", "--nocapture"])?;
     let campaign: Vec<&str> = tested
@@ -51,6 +64,10 @@ fn report() -> Result<String, String> {
          failed while an answer exists; never finished with a snapshot in flight; no command \
          after the end; every request for a call is answered. *Liveness*, without any deadline: \
          the graph of states has no cycle and only ends are ends.\n\n{explored}\n\
+         ## Rules broken on purpose\n\n\
+         Each is built into a copy of the machine that only tests have, and has to be found by \
+         the same exploration (`crates/massgen-coordination/src/mutants.rs`).\n\n\
+         | broken rule | found as | by |\n|---|---|---|\n{broken}\n\
          ## Kill campaign\n\n\
          A scripted run of three agents is killed (SIGKILL) after every single event, resumed by \
          a new process, and has to end with the same winner and the same answer, with no model \
@@ -60,6 +77,19 @@ fn report() -> Result<String, String> {
     ))
 }
 
+/// Returns a row for each line like `KeepBallots: Breach(Agreement) by begin; …`.
+fn mutants(told: &str) -> String {
+    let rows = told.lines().filter_map(|line| {
+        let (rule, rest) = line.split_once(": ")?;
+        let (found, way) = rest.split_once(" by ")?;
+        let found = found.strip_prefix("Some(").and_then(|found| found.strip_suffix(')'))?;
+        let is_name =
+            rule.starts_with(char::is_uppercase) && rule.chars().all(char::is_alphanumeric);
+        is_name.then(|| format!("| {rule} | {found} | {way} |\n"))
+    });
+    rows.collect()
+}
+
 /// Runs cargo and returns what it prints.
 fn cargo(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(env!("CARGO"))
@@ -67,10 +97,12 @@ fn cargo(arguments: &[&str]) -> Result<String, String> {
         .current_dir(root()?)
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    // Tests may print to either.
+    let text = if arguments.contains(&"--nocapture") { stdout + &stderr } else { stdout };
     if output.status.success() {
         return Ok(text);
     }
-    let stderr = String::from_utf8_lossy(&output.stderr);
     Err(format!("`cargo {}` failed:\n{text}\n{stderr}", arguments.join(" ")))
 }
