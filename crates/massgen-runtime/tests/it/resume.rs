@@ -161,6 +161,8 @@ async fn a_run_whose_session_is_let_go_stops_and_can_be_resumed() {
             break;
         }
     }
+    // The call that hangs is the one before the stop, not the one after the resume.
+    hanging.until(|stats| stats.requests == 1).await;
     drop(session);
     let mut stopped = false;
     while let Some(event) = watch.next().await {
