@@ -254,4 +254,21 @@ impl FailureKind {
             | FailureKind::Tls => false,
         }
     }
+
+    /// Returns whether a call that failed like this, without a word from the model, was
+    /// turned away before a model saw it, and so cost nothing.
+    pub fn is_refusal(self) -> bool {
+        match self {
+            FailureKind::RateLimited
+            | FailureKind::Quota
+            | FailureKind::Overloaded
+            | FailureKind::ContextTooLong
+            | FailureKind::BadRequest
+            | FailureKind::Auth
+            | FailureKind::Unavailable
+            | FailureKind::Tls
+            | FailureKind::CircuitOpen => true,
+            FailureKind::Truncated | FailureKind::Garbled | FailureKind::TimedOut => false,
+        }
+    }
 }

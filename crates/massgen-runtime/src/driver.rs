@@ -80,34 +80,10 @@ impl LiveCall {
     /// Estimates what a call has cost that ends, or begins anew, in a failure of `kind`.
     fn spent(&self, prices: &Prices, kind: FailureKind) -> Spend {
         let written = self.text_bytes + self.tool_bytes;
-        match kind {
-            // Refused before a model saw it.
-            FailureKind::RateLimited
-            | FailureKind::Quota
-            | FailureKind::ContextTooLong
-            | FailureKind::BadRequest
-            | FailureKind::Auth
-            | FailureKind::Tls
-            | FailureKind::CircuitOpen
-            | FailureKind::Overloaded
-            | FailureKind::Unavailable
-                if written == 0 =>
-            {
-                self.with(Spend { calls: 1, ..Spend::default() })
-            }
-            FailureKind::RateLimited
-            | FailureKind::Quota
-            | FailureKind::ContextTooLong
-            | FailureKind::BadRequest
-            | FailureKind::Auth
-            | FailureKind::Tls
-            | FailureKind::CircuitOpen
-            | FailureKind::Overloaded
-            | FailureKind::Unavailable
-            | FailureKind::Truncated
-            | FailureKind::Garbled
-            | FailureKind::TimedOut => self.with(self.estimate(prices, written)),
+        if written == 0 && kind.is_refusal() {
+            return self.with(Spend { calls: 1, ..Spend::default() });
         }
+        self.with(self.estimate(prices, written))
     }
 
     /// Returns what a call has cost that came to its end: the server's figures, or an

@@ -149,9 +149,11 @@ fn a_secret_that_is_a_word_of_the_format_breaks_no_line() {
 #[test]
 fn ordinary_texts_are_left_alone() {
     let redactor = Redactor::new(["ollama", "not-needed", "abc", "", "   "]).unwrap();
+    let digits = "1234567890".repeat(3);
+    let tasks = format!("a task-{digits} and a risk-{digits}");
     for text in [
         "ask-me-anything-12345678901234567890",
-        "a task-1234567890123456789012345678 and a risk-12345678901234567890",
+        &tasks,
         "the class sk-circle-fade-dot-before-and-after",
         "sk-short1",
         "Bearer of good news, Bearer tokens",
