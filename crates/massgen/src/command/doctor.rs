@@ -160,7 +160,7 @@ fn terminal(global: &GlobalArgs) -> Check {
     let colour = if look.colour { "colour" } else { "no colour" };
     let found = match look.terminal {
         Some(columns) => format!("{columns} columns, {colour}"),
-        None => "stderr is none; plain lines are written".to_owned(),
+        None => "stderr is no terminal; plain lines are written".to_owned(),
     };
     Check { name: "terminal", verdict: Verdict::Ok, found, remedy: None }
 }
