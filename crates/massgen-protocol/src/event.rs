@@ -76,8 +76,6 @@ pub enum CloseReason {
     Decided,
     Budget,
     Interrupted,
-    /// A newer answer sent everybody back to the start.
-    Superseded,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -227,7 +227,6 @@ pub fn closed(reason: CloseReason) -> Option<&'static str> {
         CloseReason::Decided => Some("round closed: the winner is known"),
         CloseReason::Budget => Some("round closed: the budget is spent"),
         CloseReason::Interrupted => Some("round closed: the user interrupted"),
-        CloseReason::Superseded => Some("round closed: there is a newer answer"),
     }
 }
 
