@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use massgen_log::{Redactor, Writer};
+use massgen_log::{Redactor, RunDir, Writer};
 use massgen_protocol::{
     AnswerId, AssistantTurn, CallId, Event, EventBody, FailureKind, Kept, Millis, Op, Prices,
     RoundId, RunId, SnapshotId, Spend, ToolCall, ToolCallId, ToolEffect, Usage,
@@ -40,6 +40,19 @@ impl From<(CallId, CallReport)> for Report {
     fn from((call, report): (CallId, CallReport)) -> Report {
         Report::Call(call, report)
     }
+}
+
+/// What a session is put together from.
+pub(crate) struct Parts {
+    pub(crate) run: RunDir,
+    pub(crate) writer: Writer,
+    pub(crate) engine: Engine,
+    /// By agent.
+    pub(crate) backends: Vec<Arc<massgen_models::Driver>>,
+    pub(crate) redactor: Arc<Redactor>,
+    pub(crate) seams: Seams,
+    /// Time of the run that earlier processes have used.
+    pub(crate) offset_ms: u64,
 }
 
 pub(crate) struct Driver {
@@ -124,22 +137,12 @@ impl LiveCall {
 }
 
 impl Driver {
-    #[expect(clippy::too_many_arguments, reason = "the parts of a session, each once")]
-    pub(crate) fn new(
-        run: RunId,
-        path: PathBuf,
-        writer: Writer,
-        engine: Engine,
-        backends: Vec<Arc<massgen_models::Driver>>,
-        redactor: Arc<Redactor>,
-        seams: Seams,
-        fanout: Fanout,
-        offset_ms: u64,
-    ) -> Driver {
+    pub(crate) fn new(parts: Parts, fanout: Fanout) -> Driver {
+        let Parts { run, writer, engine, backends, redactor, seams, offset_ms } = parts;
         let (reports, inbox) = mpsc::channel(REPORTS_MAX);
         Driver {
-            run,
-            path,
+            run: run.id().clone(),
+            path: run.path().to_owned(),
             writer,
             engine,
             backends,

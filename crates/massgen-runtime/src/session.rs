@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::driver::Driver;
+use crate::driver::{Driver, Parts};
 use crate::fanout::{Fanout, Watch};
 use crate::replay::{Divergence, rebuild};
 use crate::{Engine, Seams, Subscription};
@@ -115,7 +115,9 @@ impl Session {
         // What the log keeps is what the run is about: a resumed one knows no other spec.
         let kept = Arc::new(run.manifest().spec.clone());
         let engine = Engine::new(kept, prompts, options.seams.clone());
-        Ok(Session::spawn(run, writer, engine, backends, redactor, options.seams, 0, first))
+        let seams = options.seams;
+        let parts = Parts { run, writer, engine, backends, redactor, seams, offset_ms: 0 };
+        Ok(Session::spawn(parts, first))
     }
 
     /// Continues a run that was killed or stopped. `spec` is the manifest's, with its
@@ -152,34 +154,16 @@ impl Session {
             first.push(EventBody::QuestionAsked { question: spec.question.clone() });
         }
         let seams = options.seams;
-        Ok(Session::spawn(run, writer, engine, backends, redactor, seams, last.0, first))
+        let offset_ms = last.0;
+        let parts = Parts { run, writer, engine, backends, redactor, seams, offset_ms };
+        Ok(Session::spawn(parts, first))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of a session, each once")]
-    fn spawn(
-        run: RunDir,
-        writer: Writer,
-        engine: Engine,
-        backends: Vec<Arc<massgen_models::Driver>>,
-        redactor: Arc<Redactor>,
-        seams: Seams,
-        offset_ms: u64,
-        first: Vec<EventBody>,
-    ) -> Session {
+    fn spawn(parts: Parts, first: Vec<EventBody>) -> Session {
+        let run = parts.run.clone();
         let (fanout, watch) = Fanout::new(run.clone());
         let (ops, wishes) = mpsc::channel(OPS_MAX);
-        let driver = Driver::new(
-            run.id().clone(),
-            run.path().to_owned(),
-            writer,
-            engine,
-            backends,
-            redactor,
-            seams,
-            fanout,
-            offset_ms,
-        );
-        let task = tokio::spawn(driver.run(first, wishes));
+        let task = tokio::spawn(Driver::new(parts, fanout).run(first, wishes));
         Session { run, ops, watch, task }
     }
 
