@@ -90,7 +90,13 @@ fn agent(
         }
     };
     section.finish(reader);
-    Some(AgentSpec { id: AgentId(id?), system_message, backend: backend?, voting_sensitivity })
+    Some(AgentSpec {
+        id: AgentId(id?),
+        system_message,
+        backend: backend?,
+        voting_sensitivity,
+        media: Vec::new(),
+    })
 }
 
 fn id(

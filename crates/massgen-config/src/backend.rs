@@ -1,8 +1,8 @@
 //! One `backend` of an agent: where its model is reached, with which key.
 
 use massgen_protocol::{
-    ApiKey, BackendSpec, BackendType, CallTimeouts, Prices, Secret, Status, WireFormat,
-    backend_type, backend_type_of_url, backend_types, infer_backend_type,
+    ApiKey, BackendSpec, BackendType, CallTimeouts, Prices, Secret, Status, TRIES_MAX_DEFAULT,
+    WireFormat, backend_type, backend_type_of_url, backend_types, infer_backend_type,
 };
 
 use crate::expand::sole_variable;
@@ -18,9 +18,6 @@ use crate::suggest::nearest;
 /// Largest output bound that can be set, far above any model's.
 const OUTPUT_TOKENS_MAX: u64 = 100_000_000;
 
-/// Tries of one call, the first included: one slip of a server is mended, a broken
-/// server is not hammered. The coordinator's back-off takes over from there.
-pub(crate) const TRIES_MAX_DEFAULT: u32 = 3;
 const TRIES_MAX_LIMIT: u32 = 20;
 
 /// Highest price of a million tokens; a larger number is most likely in the wrong unit.
@@ -66,15 +63,13 @@ pub(crate) fn backend(
         }
     };
     Some(BackendSpec {
-        kind: kind.name.to_owned(),
-        model,
-        base_url: base_url?.url,
         api_key: api_key?,
         max_output_tokens,
         params: params.unwrap_or_default(),
         prices,
         timeouts,
         tries_max,
+        ..BackendSpec::new(kind.name, model, base_url?.url)
     })
 }
 

@@ -169,6 +169,10 @@ pub(crate) fn is_durable(body: &EventBody) -> bool {
         | EventBody::TextStreamed { .. }
         | EventBody::ToolCallStreaming { .. }
         | EventBody::CallRetried { .. }
+        | EventBody::RemoteToolStarted { .. }
+        | EventBody::RemoteToolFinished { .. }
+        | EventBody::CallThrottled { .. }
+        | EventBody::CallFellBack { .. }
         | EventBody::CallFailed { .. }
         | EventBody::CallCancelled { .. }
         | EventBody::RoundEnded { .. }

@@ -11,9 +11,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 use massgen_models::{Driver, Script, Scripted, connect};
-use massgen_protocol::{
-    ApiKey, BackendSpec, CallTimeouts, Message, ModelCall, ModelEvent, Prices, Role,
-};
+use massgen_protocol::{BackendSpec, CallTimeouts, Message, ModelCall, ModelEvent, Role};
 use massgen_testkit::{Server, behaviour};
 use rig_core::completion::CompletionRequest;
 use rig_core::providers::openai::OpenAIConfig;
@@ -93,17 +91,7 @@ fn call() -> ModelCall {
 }
 
 fn spec(base_url: &str) -> BackendSpec {
-    BackendSpec {
-        kind: "vllm".to_owned(),
-        model: "m".to_owned(),
-        base_url: base_url.to_owned(),
-        api_key: ApiKey::None,
-        max_output_tokens: None,
-        params: serde_json::Map::new(),
-        prices: Prices::default(),
-        timeouts: CallTimeouts::default(),
-        tries_max: 1,
-    }
+    BackendSpec { tries_max: 1, ..BackendSpec::new("vllm", "m", base_url) }
 }
 
 fn scripted(tokens: usize) -> Driver {

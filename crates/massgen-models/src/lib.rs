@@ -44,6 +44,5 @@ pub use backend::{Backend, Beat, Beats};
 pub use cost::cost_micros;
 pub use discovery::{LocalServer, Ports, local_servers, local_servers_at};
 pub use driver::{Driver, ModelEvents};
-pub use provider::OpenAiChat;
 pub use registry::{ConnectError, connect};
 pub use scripted::{Script, ScriptError, Scripted};

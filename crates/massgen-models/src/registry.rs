@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use massgen_protocol::{
-    ApiKey, BackendSpec, BackendType, Secret, Status, WireFormat, backend_type,
-};
+use massgen_protocol::{ApiKey, BackendSpec, BackendType, Status, WireFormat, backend_type};
 
 use crate::driver::Driver;
 use crate::failure::Failures;
-use crate::provider::{Endpoint, EndpointError, OpenAiChat, Quirks};
+use crate::provider::{self, EndpointError};
 use crate::scripted::{Script, ScriptError, Scripted};
 
 /// Why a backend cannot be called. Nothing has been sent by then.
@@ -58,24 +56,32 @@ pub fn connect(spec: &BackendSpec) -> Result<Arc<Driver>, ConnectError> {
                 .map_err(|source| ConnectError::Script { path, source })?;
             Ok(driver(scripted))
         }
-        WireFormat::OpenAiChat => {
-            open_ai_chat(spec, backend_type).map(|chat| driver(Arc::new(chat)))
-        }
-        WireFormat::OpenAiResponses
+        WireFormat::OpenAiChat
+        | WireFormat::OpenAiResponses
         | WireFormat::AnthropicMessages
         | WireFormat::GeminiGenerate
+        | WireFormat::OllamaChat
+        | WireFormat::Acp
+        | WireFormat::A2a
         | WireFormat::AgentCli
-        | WireFormat::PythonFramework => Err(ConnectError::NotInBuild {
-            kind: kind(),
-            instead: "its wire format is not spoken yet",
-        }),
+        | WireFormat::PythonFramework => {
+            let spec = checked(spec, backend_type)?;
+            let instead = "its wire format is not spoken yet";
+            let connected = provider::connect(&spec, backend_type)
+                .ok_or_else(|| ConnectError::NotInBuild { kind: kind(), instead })?;
+            connected.map(driver).map_err(|error| match error {
+                EndpointError::NoUrl => ConnectError::Address {
+                    base_url: Failures::default().clean(&spec.base_url),
+                    reason: "it is not an http:// or https:// address",
+                },
+                EndpointError::Key => ConnectError::BrokenKey { kind: kind() },
+            })
+        }
     }
 }
 
-fn open_ai_chat(
-    spec: &BackendSpec,
-    backend_type: &BackendType,
-) -> Result<OpenAiChat, ConnectError> {
+/// Returns the spec with its address filled in, if it has what every request needs.
+fn checked(spec: &BackendSpec, backend_type: &BackendType) -> Result<BackendSpec, ConnectError> {
     if spec.model.trim().is_empty() {
         return Err(ConnectError::NoModel { kind: spec.kind.clone() });
     }
@@ -88,43 +94,18 @@ fn open_ai_chat(
         "" => backend_type.base_url.unwrap_or_default(),
         given => given,
     };
-    let key = spec.api_key.secret().filter(|key| !Secret::is_empty(key));
-    let endpoint = Endpoint::new(base_url, key).map_err(|error| match error {
-        EndpointError::NoUrl => ConnectError::Address {
-            base_url: Failures::default().clean(base_url),
-            reason: "it is not an http:// or https:// address",
-        },
-        EndpointError::Key => ConnectError::BrokenKey { kind: spec.kind.clone() },
-    })?;
-    Ok(OpenAiChat::new(spec, endpoint, quirks(backend_type.name)))
-}
-
-fn quirks(kind: &str) -> Quirks {
-    Quirks {
-        asks_for_cost: kind == "openrouter",
-        assistant_between_tool_and_user: kind == "mistral",
-    }
+    Ok(BackendSpec { base_url: base_url.to_owned(), ..spec.clone() })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
-    use massgen_protocol::{CallTimeouts, Prices, backend_types};
+    use massgen_protocol::{Secret, backend_types};
 
     use super::*;
 
     fn spec(kind: &str, base_url: &str) -> BackendSpec {
-        BackendSpec {
-            kind: kind.to_owned(),
-            model: "m".to_owned(),
-            base_url: base_url.to_owned(),
-            api_key: ApiKey::None,
-            max_output_tokens: None,
-            params: serde_json::Map::new(),
-            prices: Prices::default(),
-            timeouts: CallTimeouts::default(),
-            tries_max: 3,
-        }
+        BackendSpec::new(kind, "m", base_url)
     }
 
     #[test]

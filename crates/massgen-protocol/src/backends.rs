@@ -32,7 +32,13 @@ pub enum WireFormat {
     OpenAiResponses,
     AnthropicMessages,
     GeminiGenerate,
-    /// A command line program of another maker, run as a child process.
+    /// Ollama's own API, in which the context size can be set.
+    OllamaChat,
+    /// An agent of another maker, run as a child process that speaks the Agent Client Protocol.
+    Acp,
+    /// An agent of another maker behind HTTP that speaks Agent2Agent.
+    A2a,
+    /// A command line program of another maker that speaks no protocol of ours.
     AgentCli,
     /// A framework that exists in Python only.
     PythonFramework,

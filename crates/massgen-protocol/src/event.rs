@@ -177,6 +177,31 @@ pub enum EventBody {
         after_ms: u64,
         attempt: u32,
     },
+    /// A tool of the provider, or of an agent that is a program, has begun: it runs there.
+    RemoteToolStarted {
+        call: CallId,
+        id: String,
+        name: String,
+        input: Kept<String>,
+    },
+    RemoteToolFinished {
+        call: CallId,
+        id: String,
+        name: String,
+        output: Kept<String>,
+        is_error: bool,
+    },
+    /// The call waits for its turn within the rate limits of its key.
+    CallThrottled {
+        call: CallId,
+        wait_ms: u64,
+    },
+    /// The model in use cannot serve the call; `to` does from here on.
+    CallFellBack {
+        call: CallId,
+        failure: CallFailure,
+        to: String,
+    },
     /// *Input.* Settles the reservation.
     CallFinished {
         call: CallId,
@@ -378,6 +403,10 @@ impl EventBody {
             | EventBody::TextStreamed { .. }
             | EventBody::ToolCallStreaming { .. }
             | EventBody::CallRetried { .. }
+            | EventBody::RemoteToolStarted { .. }
+            | EventBody::RemoteToolFinished { .. }
+            | EventBody::CallThrottled { .. }
+            | EventBody::CallFellBack { .. }
             | EventBody::CallFinished { .. }
             | EventBody::CallFailed { .. }
             | EventBody::CallCancelled { .. }
@@ -407,7 +436,9 @@ impl EventBody {
                 Some(text)
             }
             EventBody::ToolStarted { arguments, .. } => Some(arguments),
-            EventBody::ToolFinished { output, .. } => Some(output),
+            EventBody::RemoteToolStarted { input, .. } => Some(input),
+            EventBody::ToolFinished { output, .. }
+            | EventBody::RemoteToolFinished { output, .. } => Some(output),
             _ => None,
         }
     }

@@ -40,14 +40,15 @@ pub use id::{
 };
 pub use kept::{Kept, PayloadHash};
 pub use model::{
-    Arguments, AssistantTurn, CallFailure, FailureKind, FinishReason, Message, ModelCall,
-    ModelEvent, Part, Role, ToolCall, ToolResult, Usage,
+    Arguments, AssistantTurn, CallFailure, FailureKind, FinishReason, Media, MediaKind,
+    MediaSource, Message, ModelCall, ModelEvent, Part, Role, ToolCall, ToolResult, Usage,
 };
 pub use op::Op;
 pub use spec::{
     AgentSpec, AnswerNovelty, ApiKey, BackendSpec, Budget, CallTimeouts, Deadlines,
-    FinalPresentation, OnNewAnswer, Policy, Prices, Question, RunSpec, Secret, SelfVote, Spend,
-    TieBreak, VotingSensitivity,
+    FinalPresentation, HeaderText, HostedTools, OnNewAnswer, Policy, Prices, Program, Question,
+    RateLimits, Reasoning, RunSpec, Secret, SelfVote, Spend, TRIES_MAX_DEFAULT, TieBreak,
+    VotingSensitivity,
 };
 pub use tool::{ToolEffect, ToolName, ToolSpec};
 pub use version::{EVENTS_VERSION, FormatVersion, MANIFEST_VERSION};

@@ -60,10 +60,53 @@ pub enum Part {
     },
     ToolCall(ToolCall),
     ToolResult(ToolResult),
-    /// A provider's own block, replayed to the same provider unchanged and to no other.
+    /// A provider's own form, replayed to the same provider unchanged and to no other.
+    ///
+    /// `format` says of what: `<wire format>/<backend type>` (`anthropic_messages/claude`) stands for
+    /// the *whole* message, which then is replayed instead of the parts beside it;
+    /// `openai_chat/reasoning_details` for that one field.
     Native {
         format: String,
         value: Value,
+    },
+    /// An image or a file; in a user's message only.
+    Media(Media),
+}
+
+/// An image, a sound, a film or a document that is input to a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Media {
+    pub kind: MediaKind,
+    /// `image/png`, `application/pdf`, …
+    pub media_type: String,
+    /// File name for people and for providers that show one to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub source: MediaSource,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MediaKind {
+    Image,
+    Audio,
+    Video,
+    File,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum MediaSource {
+    /// Not read yet; whoever starts a run replaces it by `Inline`.
+    File {
+        path: String,
+    },
+    Url {
+        url: String,
+    },
+    /// In base64, standard alphabet, padded.
+    Inline {
+        base64: String,
     },
 }
 
@@ -119,6 +162,29 @@ pub enum ModelEvent {
         after_ms: u64,
         attempt: u32,
     },
+    /// A tool of the provider, or of an agent that is a program, has begun: it runs there.
+    RemoteToolStarted {
+        id: String,
+        name: String,
+        /// What it was asked, as text or JSON.
+        input: String,
+    },
+    RemoteToolFinished {
+        id: String,
+        name: String,
+        output: String,
+        is_error: bool,
+    },
+    /// The call waits for its turn within the rate limits of its key.
+    Throttled {
+        wait_ms: u64,
+    },
+    /// The model in use cannot serve the call; the next one of `fallbacks` does.
+    FellBack {
+        failure: CallFailure,
+        /// Name for people of the one that is called now.
+        to: String,
+    },
     /// Something the format does not define; logged and passed over.
     Unknown {
         what: String,
@@ -146,7 +212,8 @@ impl AssistantTurn {
             Part::Reasoning { .. }
             | Part::ToolCall(_)
             | Part::ToolResult(_)
-            | Part::Native { .. } => None,
+            | Part::Native { .. }
+            | Part::Media(_) => None,
         });
         texts.collect::<Vec<_>>().concat()
     }
@@ -157,7 +224,8 @@ impl AssistantTurn {
             Part::Text { .. }
             | Part::Reasoning { .. }
             | Part::ToolResult(_)
-            | Part::Native { .. } => None,
+            | Part::Native { .. }
+            | Part::Media(_) => None,
         })
     }
 }

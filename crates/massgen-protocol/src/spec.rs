@@ -1,11 +1,12 @@
 //! What a run needs, fully resolved: no defaults left to find, no files left to read.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::AgentId;
+use crate::{AgentId, Media};
 
 /// What the user asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +37,9 @@ pub struct AgentSpec {
     /// Overrides the team's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub voting_sensitivity: Option<VotingSensitivity>,
+    /// Images and files shown to this agent with the question.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media: Vec<Media>,
 }
 
 /// Where a model is reached.
@@ -54,6 +58,137 @@ pub struct BackendSpec {
     pub timeouts: CallTimeouts,
     /// Tries of one call, the first included.
     pub tries_max: u32,
+    /// Tools that run at the provider.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hosted_tools: HostedTools,
+    /// How much the model is to think, in the provider's own words.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reasoning: Reasoning,
+    /// Tokens of one conversation as the config states them; wins over what is known of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub rate_limits: RateLimits,
+    /// Sent with every request, by name. Values may be keys, so they are never written down.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, HeaderText>,
+    /// What is started and spoken to over its standard streams, for agents that are programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program: Option<Program>,
+    /// Taken one after the other where a call cannot succeed with the one before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<BackendSpec>,
+}
+
+impl BackendSpec {
+    /// Returns a backend with every default, for code that has no config.
+    pub fn new(
+        kind: impl Into<String>,
+        model: impl Into<String>,
+        base_url: impl Into<String>,
+    ) -> BackendSpec {
+        BackendSpec {
+            kind: kind.into(),
+            model: model.into(),
+            base_url: base_url.into(),
+            api_key: ApiKey::None,
+            max_output_tokens: None,
+            params: Map::new(),
+            prices: Prices::default(),
+            timeouts: CallTimeouts::default(),
+            tries_max: TRIES_MAX_DEFAULT,
+            hosted_tools: HostedTools::default(),
+            reasoning: Reasoning::default(),
+            context_window: None,
+            rate_limits: RateLimits::default(),
+            headers: BTreeMap::new(),
+            program: None,
+            fallbacks: Vec::new(),
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Tries of one call, the first included: one slip of a server is mended, a broken
+/// server is not hammered. The coordinator's back-off takes over from there.
+pub const TRIES_MAX_DEFAULT: u32 = 3;
+
+/// Tools that run at the provider, switched on by the config.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostedTools {
+    #[serde(default)]
+    pub web_search: bool,
+    #[serde(default)]
+    pub code_execution: bool,
+    /// Search in posts; Grok only.
+    #[serde(default)]
+    pub x_search: bool,
+}
+
+/// How much a model is to think. What a model cannot do is left out of the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reasoning {
+    /// `none`, `minimal`, `low`, `medium`, `high`, `xhigh`, `max`; the codec fits it to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
+    /// Tokens of thought, for models that take a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_tokens: Option<u64>,
+    /// `auto`, `concise`, `detailed`: how much of it is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+}
+
+/// Most that one key may be used in a minute (or a day), all agents of the process together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimits {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<u32>,
+    /// Input and output together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_minute: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_day: Option<u32>,
+}
+
+/// A program that is an agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Program {
+    /// Found by `PATH` if it has no slash.
+    pub command: String,
+    pub args: Vec<String>,
+    /// Set on top of the environment it inherits; values may be keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, HeaderText>,
+    /// Where it works: absolute, made if it is missing.
+    pub cwd: String,
+}
+
+/// A text that may hold a key: written down by where it came from only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "from", rename_all = "snake_case")]
+pub enum HeaderText {
+    /// As it stands in the config, with no variable in it.
+    Plain { value: String },
+    /// With variables in it; a resumed run expands `written` again.
+    Expanded {
+        written: String,
+        #[serde(skip)]
+        value: Secret,
+    },
+}
+
+impl HeaderText {
+    /// Returns the text. Call it where the request is made, and nowhere else.
+    pub fn expose(&self) -> &str {
+        match self {
+            HeaderText::Plain { value } => value,
+            HeaderText::Expanded { value, .. } => value.expose(),
+        }
+    }
 }
 
 /// Bounds of one try of one call, in milliseconds.

@@ -36,6 +36,10 @@ pub(crate) enum CallReport {
     Text { channel: TextChannel, text: String },
     ToolStreaming { name: String, bytes: u64 },
     Retried { failure: CallFailure, after_ms: u64, attempt: u32 },
+    RemoteToolStarted { id: String, name: String, input: String },
+    RemoteToolFinished { id: String, name: String, output: String, is_error: bool },
+    Throttled { wait_ms: u64 },
+    FellBack { failure: CallFailure, to: String },
     Notice { what: String },
     Finished(Box<AssistantTurn>),
     Failed(CallFailure),
@@ -49,7 +53,8 @@ pub(crate) async fn run<R: From<(CallId, CallReport)> + Send>(
     redactor: Arc<Redactor>,
     reports: mpsc::Sender<R>,
 ) {
-    let work = Task { call, reports: reports.clone(), buffer: Buffer::new(redactor) };
+    let work =
+        Task { call, reports: reports.clone(), buffer: Buffer::new(redactor.clone()), redactor };
     if let Err(panic) = AssertUnwindSafe(work.run(driver, request)).catch_unwind().await {
         let message = panic_message(&*panic);
         let failure = CallFailure {
@@ -67,6 +72,7 @@ struct Task<R> {
     call: CallId,
     reports: mpsc::Sender<R>,
     buffer: Buffer,
+    redactor: Arc<Redactor>,
 }
 
 struct Buffer {
@@ -153,6 +159,27 @@ impl<R: From<(CallId, CallReport)> + Send> Task<R> {
                     self.buffer.told = 0;
                     self.send(CallReport::Retried { failure, after_ms, attempt }).await;
                 }
+                Ok(ModelEvent::RemoteToolStarted { id, name, input }) => {
+                    // What was said before it is shown before it.
+                    self.flush(true).await;
+                    let (name, input) = (self.redact(&name), self.redact(&input));
+                    self.send(CallReport::RemoteToolStarted { id, name, input }).await;
+                }
+                Ok(ModelEvent::RemoteToolFinished { id, name, output, is_error }) => {
+                    self.flush(true).await;
+                    let (name, output) = (self.redact(&name), self.redact(&output));
+                    let report = CallReport::RemoteToolFinished { id, name, output, is_error };
+                    self.send(report).await;
+                }
+                Ok(ModelEvent::Throttled { wait_ms }) => {
+                    self.send(CallReport::Throttled { wait_ms }).await;
+                }
+                Ok(ModelEvent::FellBack { failure, to }) => {
+                    self.flush(true).await;
+                    self.buffer.tool = None;
+                    self.buffer.told = 0;
+                    self.send(CallReport::FellBack { failure, to }).await;
+                }
                 Ok(ModelEvent::Unknown { what }) => self.send(CallReport::Notice { what }).await,
                 Ok(ModelEvent::Finished(turn)) => {
                     return self.last(CallReport::Finished(turn)).await;
@@ -164,6 +191,10 @@ impl<R: From<(CallId, CallReport)> + Send> Task<R> {
                 self.flush(false).await;
             }
         }
+    }
+
+    fn redact(&self, text: &str) -> String {
+        self.redactor.redact(text).into_owned()
     }
 
     async fn text(&mut self, channel: TextChannel, text: &str) {

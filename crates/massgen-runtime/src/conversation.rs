@@ -18,6 +18,10 @@ const TOKENS_PER_MESSAGE: u64 = 8;
 /// Output a call is assumed to need at most where the config sets no bound.
 const OUTPUT_TOKENS_ASSUMED: u64 = 8_192;
 
+/// An image or a page counts as this much text: some 1,600 tokens, what providers
+/// bill for an image of full size.
+const MEDIA_BYTES: usize = 4_800;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Conversation {
     messages: Vec<Arc<Message>>,
@@ -59,7 +63,7 @@ impl Conversation {
     }
 
     fn push(&mut self, message: Message) {
-        self.bytes += message.parts.iter().map(part_bytes).sum::<u64>();
+        self.bytes += parts_bytes(&message.parts);
         self.messages.push(Arc::new(message));
     }
 
@@ -97,7 +101,16 @@ pub(crate) fn tokens_of(bytes: u64) -> u64 {
 
 /// Returns what a model has written.
 pub(crate) fn turn_bytes(turn: &AssistantTurn) -> u64 {
-    turn.parts.iter().map(part_bytes).sum()
+    parts_bytes(&turn.parts)
+}
+
+/// A whole message in its provider's form says the same as the parts beside it, so the
+/// larger of the two counts.
+fn parts_bytes(parts: &[Part]) -> u64 {
+    let is_native = |part: &&Part| matches!(part, Part::Native { .. });
+    let native: u64 = parts.iter().filter(is_native).map(part_bytes).sum();
+    let told: u64 = parts.iter().filter(|part| !is_native(part)).map(part_bytes).sum();
+    native.max(told)
 }
 
 /// Returns what a list of tools takes in a request.
@@ -123,6 +136,7 @@ fn part_bytes(part: &Part) -> u64 {
         }
         Part::ToolResult(result) => result.text.len() + result.name.len(),
         Part::Native { value, .. } => value_bytes(value),
+        Part::Media(_) => MEDIA_BYTES,
     };
     bytes as u64
 }

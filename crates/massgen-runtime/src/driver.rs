@@ -297,6 +297,20 @@ impl Driver {
                 (live.text_bytes, live.tool_bytes) = (0, 0);
                 self.record(EventBody::CallRetried { call, failure, after_ms, attempt });
             }
+            CallReport::RemoteToolStarted { id, name, input } => {
+                let input = Kept::inline(input);
+                self.record(EventBody::RemoteToolStarted { call, id, name, input });
+            }
+            CallReport::RemoteToolFinished { id, name, output, is_error } => {
+                let output = Kept::inline(output);
+                self.record(EventBody::RemoteToolFinished { call, id, name, output, is_error });
+            }
+            CallReport::Throttled { wait_ms } => {
+                self.record(EventBody::CallThrottled { call, wait_ms });
+            }
+            CallReport::FellBack { failure, to } => {
+                self.record(EventBody::CallFellBack { call, failure, to });
+            }
             CallReport::Notice { what } => self.record(EventBody::ProviderNotice { call, what }),
             CallReport::Finished(turn) => {
                 let Some(live) = self.calls.remove(&call) else { return };

@@ -139,6 +139,10 @@ fn origin(body: &EventBody) -> Origin {
         | EventBody::TextStreamed { .. }
         | EventBody::ToolCallStreaming { .. }
         | EventBody::CallRetried { .. }
+        | EventBody::RemoteToolStarted { .. }
+        | EventBody::RemoteToolFinished { .. }
+        | EventBody::CallThrottled { .. }
+        | EventBody::CallFellBack { .. }
         | EventBody::StopRequested
         | EventBody::RecordingFailed { .. }
         | EventBody::ProviderNotice { .. } => Origin::Shown,

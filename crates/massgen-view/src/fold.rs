@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use massgen_protocol::{
     AgentCard, AgentIndex, AnswerId, AttemptIndex, Ballot, CallFailure, CallId, Epoch, Event,
-    EventBody, Outcome, RoundId, RoundKind, SnapshotId, TextChannel,
+    EventBody, Outcome, RoundId, RoundKind, SnapshotId, TextChannel, ToolCallId, ToolEffect,
 };
 
 use crate::timeline::{Row, RowKind};
@@ -131,27 +131,32 @@ impl RunView {
                 agent.say(event, Level::Info, "call given up".to_owned());
             }
             EventBody::ToolStarted { round, id, name, effect, arguments } => {
-                let Some(agent) = self.active(round.agent, event) else { return };
-                agent.status = AgentStatus::UsingTool { name: name.clone() };
-                let cell = CellBody::Tool {
-                    id: id.clone(),
-                    name: name.clone(),
-                    effect: *effect,
-                    arguments: arguments.get().cloned().unwrap_or_default(),
-                    state: ToolState::Running,
-                };
-                agent.transcript.push(event.seq, event.at, cell);
+                let arguments = arguments.get().cloned().unwrap_or_default();
+                self.tool_started(event, round.agent, (id, name), Some(*effect), arguments);
             }
             EventBody::ToolFinished { round, id, name, output, is_error } => {
-                let Some(agent) = self.active(round.agent, event) else { return };
                 let output = output.get().cloned().unwrap_or_default();
-                if !agent.transcript.tool_done(id, &output, *is_error) {
-                    let text = format!("`{name}` is done: {}", preview(&output, ROW_CHARS));
-                    agent.say(event, Level::Info, text);
-                }
-                if agent.is_working() {
-                    agent.rest();
-                }
+                self.tool_finished(event, round.agent, (id, name), &output, *is_error);
+            }
+            EventBody::RemoteToolStarted { call, id, name, input } => {
+                let id = ToolCallId(id.clone());
+                let input = input.get().cloned().unwrap_or_default();
+                self.tool_started(event, call.round.agent, (&id, name), None, input);
+            }
+            EventBody::RemoteToolFinished { call, id, name, output, is_error } => {
+                let id = ToolCallId(id.clone());
+                let output = output.get().cloned().unwrap_or_default();
+                self.tool_finished(event, call.round.agent, (&id, name), &output, *is_error);
+            }
+            EventBody::CallThrottled { call, wait_ms } => {
+                let Some(agent) = self.active(call.round.agent, event) else { return };
+                let text = format!("waits {} for its rate limit", duration(*wait_ms));
+                agent.say(event, Level::Info, text);
+            }
+            EventBody::CallFellBack { call, failure, to } => {
+                let told = self.told_once(call.round.agent, failure);
+                let text = format!("{told}; `{to}` is called instead");
+                self.trouble(event, call.round.agent, RowKind::Failure, Level::Warning, text);
             }
             EventBody::AnswerSubmitted { round, text, salvaged, .. } => {
                 let Some(agent) = self.active(round.agent, event) else { return };
@@ -457,6 +462,39 @@ impl RunView {
         agent.violations += u32::from(is_violation);
         agent.say(event, level, text.clone());
         self.row(event, Some(round.agent), RowKind::Refused, text);
+    }
+
+    fn tool_started(
+        &mut self,
+        event: &Event,
+        who: AgentIndex,
+        (id, name): (&ToolCallId, &str),
+        effect: Option<ToolEffect>,
+        arguments: Arc<String>,
+    ) {
+        let Some(agent) = self.active(who, event) else { return };
+        agent.status = AgentStatus::UsingTool { name: name.to_owned() };
+        let (id, name) = (id.clone(), name.to_owned());
+        let cell = CellBody::Tool { id, name, effect, arguments, state: ToolState::Running };
+        agent.transcript.push(event.seq, event.at, cell);
+    }
+
+    fn tool_finished(
+        &mut self,
+        event: &Event,
+        who: AgentIndex,
+        (id, name): (&ToolCallId, &str),
+        output: &Arc<String>,
+        is_error: bool,
+    ) {
+        let Some(agent) = self.active(who, event) else { return };
+        if !agent.transcript.tool_done(id, output, is_error) {
+            let text = format!("`{name}` is done: {}", preview(output, ROW_CHARS));
+            agent.say(event, Level::Info, text);
+        }
+        if agent.is_working() {
+            agent.rest();
+        }
     }
 
     /// Says a failure in full once; the same of the same agent in short from then on.

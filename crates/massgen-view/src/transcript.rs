@@ -58,7 +58,8 @@ pub enum CellBody {
     Tool {
         id: ToolCallId,
         name: String,
-        effect: ToolEffect,
+        /// `None`: it ran at the provider, or inside an agent that is a program.
+        effect: Option<ToolEffect>,
         arguments: Arc<String>,
         state: ToolState,
     },

@@ -85,7 +85,7 @@ const IMPURE: &[&str] = &[
 ];
 
 /// Packages in Cargo.lock. Raise it in a commit of its own that says what for.
-const PACKAGES_MAX: usize = 300;
+const PACKAGES_MAX: usize = 360;
 
 /// A direct dependency between two crates.
 struct Edge<'a> {

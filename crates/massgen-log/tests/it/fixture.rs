@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use massgen_log::{NewRun, Reader, Redactor, RunDir, Writer, WriterOptions};
 use massgen_protocol::{
-    AgentId, AgentSpec, ApiKey, BackendSpec, CallTimeouts, Event, EventBody, Millis, Policy,
-    Prices, Question, RunSpec, Secret,
+    AgentId, AgentSpec, ApiKey, BackendSpec, Event, EventBody, Millis, Policy, Question, RunSpec,
+    Secret,
 };
 use tempfile::TempDir;
 
@@ -100,17 +100,11 @@ pub fn spec(question: &str) -> RunSpec {
         id: AgentId(id.to_owned()),
         system_message: None,
         backend: BackendSpec {
-            kind: "chatcompletion".to_owned(),
-            model: "some-model".to_owned(),
-            base_url: "http://127.0.0.1:8000/v1".to_owned(),
             api_key: ApiKey::Given { value: Secret::new(KEY) },
-            max_output_tokens: None,
-            params: serde_json::Map::new(),
-            prices: Prices::default(),
-            timeouts: CallTimeouts::default(),
-            tries_max: 3,
+            ..BackendSpec::new("chatcompletion", "some-model", "http://127.0.0.1:8000/v1")
         },
         voting_sensitivity: None,
+        media: Vec::new(),
     };
     RunSpec {
         question: Question { text: question.to_owned() },

@@ -47,6 +47,10 @@ pub fn kind_of(body: &EventBody) -> usize {
         EventBody::WinnerSelected { .. } => 38,
         EventBody::AttemptRestarted { .. } => 39,
         EventBody::TurnFinished { .. } => 40,
+        EventBody::RemoteToolStarted { .. } => 42,
+        EventBody::RemoteToolFinished { .. } => 43,
+        EventBody::CallThrottled { .. } => 44,
+        EventBody::CallFellBack { .. } => 45,
         EventBody::InputIgnored { .. }
         | EventBody::RecordingFailed { .. }
         | EventBody::ProviderNotice { .. } => 41,

@@ -11,7 +11,7 @@ use massgen_protocol::{
 use proptest::prelude::*;
 
 /// How many kinds of events there are; the log's tests hold the number to the enum.
-pub const KINDS: usize = 42;
+pub const KINDS: usize = 46;
 
 /// What a sample is made of.
 #[derive(Clone, Debug)]
@@ -143,6 +143,16 @@ pub fn sample(kind: usize, parts: &Parts) -> EventBody {
             1 => EventBody::RecordingFailed { message: text() },
             _ => EventBody::ProviderNotice { call, what: text() },
         },
+        42 => EventBody::RemoteToolStarted { call, id: text(), name: text(), input: kept() },
+        43 => EventBody::RemoteToolFinished {
+            call,
+            id: text(),
+            name: text(),
+            output: kept(),
+            is_error: parts.flag,
+        },
+        44 => EventBody::CallThrottled { call, wait_ms: u64::from(parts.n) },
+        45 => EventBody::CallFellBack { call, failure, to: text() },
         _ => unreachable!("there are {KINDS} kinds of samples"),
     }
 }

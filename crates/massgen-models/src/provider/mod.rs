@@ -1,6 +1,46 @@
 //! Wire formats. Nothing outside of this module knows one.
+//!
+//! A format is a [`Wire`](http_call::Wire): a call → a request, and a decoder for its
+//! reply. Around it `http_call` sends, reads, continues and amends; `events` finds
+//! the events in the bytes; `turn` assembles what they say.
 
+mod arguments;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod conformance;
+mod decode;
+mod endpoint;
+mod events;
+mod http_call;
+mod leaked;
 mod openai_chat;
+mod reported;
+mod turn;
 
-pub use openai_chat::OpenAiChat;
-pub(crate) use openai_chat::{Endpoint, EndpointError, Quirks};
+use std::sync::Arc;
+
+use massgen_protocol::{BackendSpec, BackendType, WireFormat};
+
+pub(crate) use endpoint::EndpointError;
+
+use crate::backend::Backend;
+
+/// Makes the backend of a wire format; `None` if `backend_type` is reached in another
+/// way, or not at all.
+pub(crate) fn connect(
+    spec: &BackendSpec,
+    backend_type: &BackendType,
+) -> Option<Result<Arc<dyn Backend>, EndpointError>> {
+    match backend_type.format {
+        WireFormat::OpenAiChat => Some(openai_chat::connect(spec, backend_type)),
+        WireFormat::OpenAiResponses
+        | WireFormat::AnthropicMessages
+        | WireFormat::GeminiGenerate
+        | WireFormat::OllamaChat
+        | WireFormat::Acp
+        | WireFormat::A2a
+        | WireFormat::AgentCli
+        | WireFormat::PythonFramework
+        | WireFormat::Scripted => None,
+    }
+}

@@ -101,7 +101,7 @@ fn text_of(part: &Part) -> Option<&str> {
     match part {
         Part::Text { text } => Some(text),
         Part::ToolResult(result) => Some(&result.text),
-        Part::Reasoning { .. } | Part::ToolCall(_) | Part::Native { .. } => None,
+        Part::Reasoning { .. } | Part::ToolCall(_) | Part::Native { .. } | Part::Media(_) => None,
     }
 }
 

@@ -222,7 +222,7 @@ fn part_bytes(part: &Part) -> u64 {
         Part::Text { text } | Part::Reasoning { text, .. } => text.len(),
         Part::ToolResult(result) => result.text.len(),
         Part::ToolCall(call) => argument_text(call).len(),
-        Part::Native { .. } => 0,
+        Part::Native { .. } | Part::Media(_) => 0,
     };
     bytes as u64
 }

@@ -30,6 +30,7 @@ fn fixtures() -> BTreeMap<String, (Vec<u8>, Heard)> {
             reasoning: text("reasoning"),
             calls: serde_json::from_value(expected["calls"].clone()).unwrap(),
             notices: serde_json::from_value(expected["notices"].clone()).unwrap(),
+            remote: Vec::new(),
             retries: Vec::new(),
             turn: serde_json::from_value(expected["turn"].clone()).unwrap(),
             failure: serde_json::from_value(expected["failure"].clone()).unwrap(),

@@ -5,25 +5,19 @@ use std::sync::Arc;
 use futures::StreamExt;
 use massgen_models::{Driver, connect};
 use massgen_protocol::{
-    ApiKey, AssistantTurn, BackendSpec, CallFailure, CallTimeouts, Message, ModelCall, ModelEvent,
-    Prices, Role, Secret, ToolSpec,
+    ApiKey, AssistantTurn, BackendSpec, CallFailure, Message, ModelCall, ModelEvent, Role, Secret,
+    ToolSpec,
 };
 use massgen_testkit::Server;
-use serde_json::{Map, json};
+use serde_json::json;
 
 pub const KEY: &str = "sk-test-not-to-be-shown";
 
 pub fn spec(base_url: &str) -> BackendSpec {
     BackendSpec {
-        kind: "chatcompletion".to_owned(),
-        model: "m-1".to_owned(),
-        base_url: base_url.to_owned(),
         api_key: ApiKey::Given { value: Secret::new(KEY) },
-        max_output_tokens: None,
-        params: Map::new(),
-        prices: Prices::default(),
-        timeouts: CallTimeouts::default(),
         tries_max: 1,
+        ..BackendSpec::new("chatcompletion", "m-1", base_url)
     }
 }
 
@@ -56,6 +50,8 @@ pub struct Heard {
     pub text: String,
     pub reasoning: String,
     pub calls: Vec<(String, String)>,
+    /// Name and input, then name and output, of each tool of the provider's own.
+    pub remote: Vec<(String, String)>,
     pub notices: Vec<String>,
     pub retries: Vec<CallFailure>,
     pub turn: Option<AssistantTurn>,
@@ -79,6 +75,17 @@ pub async fn listen(driver: &Driver, call: ModelCall) -> Heard {
                 heard.calls[index].1.push_str(&delta);
             }
             Ok(ModelEvent::Retrying { failure, .. }) => {
+                heard = Heard { retries: heard.retries, ..Heard::default() };
+                heard.retries.push(failure);
+            }
+            Ok(ModelEvent::RemoteToolStarted { name, input, .. }) => {
+                heard.remote.push((name, input));
+            }
+            Ok(ModelEvent::RemoteToolFinished { name, output, .. }) => {
+                heard.remote.push((name, output));
+            }
+            Ok(ModelEvent::Throttled { .. }) => {}
+            Ok(ModelEvent::FellBack { failure, .. }) => {
                 heard = Heard { retries: heard.retries, ..Heard::default() };
                 heard.retries.push(failure);
             }

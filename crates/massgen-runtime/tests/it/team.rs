@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use massgen_log::{Reader, RunDir};
 use massgen_protocol::{
-    AgentId, AgentSpec, ApiKey, BackendSpec, Basis, CallTimeouts, Event, EventBody, Outcome,
-    Policy, Prices, Question, RunSpec,
+    AgentId, AgentSpec, BackendSpec, Basis, CallTimeouts, Event, EventBody, Outcome, Policy,
+    Prices, Question, RunSpec,
 };
 use massgen_runtime::{Finished, Seams, Session, SessionOptions, check};
 use massgen_testkit::{Script, Server};
-use serde_json::Map;
 
 /// No run here takes longer; a hang is a failure, not a wait.
 const RUN_MAX: Duration = Duration::from_secs(60);
@@ -26,12 +25,6 @@ pub struct Ran {
 
 pub fn backend(base_url: &str) -> BackendSpec {
     BackendSpec {
-        kind: "chatcompletion".to_owned(),
-        model: "m".to_owned(),
-        base_url: base_url.to_owned(),
-        api_key: ApiKey::None,
-        max_output_tokens: None,
-        params: Map::new(),
         prices: Prices { input_micros: 1_000_000, output_micros: 2_000_000, ..Prices::default() },
         timeouts: CallTimeouts {
             connect_ms: 2_000,
@@ -39,7 +32,7 @@ pub fn backend(base_url: &str) -> BackendSpec {
             idle_ms: 2_000,
             total_ms: 10_000,
         },
-        tries_max: 3,
+        ..BackendSpec::new("chatcompletion", "m", base_url)
     }
 }
 
@@ -50,6 +43,7 @@ pub fn spec(servers: &[&Server], policy: Policy) -> RunSpec {
         system_message: None,
         backend: backend(&server.base_url()),
         voting_sensitivity: None,
+        media: Vec::new(),
     });
     RunSpec {
         question: Question { text: "How much is two and two?".to_owned() },

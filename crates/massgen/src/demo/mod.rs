@@ -10,10 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use massgen_models::{ConnectError, Driver, Script, Scripted};
-use massgen_protocol::{
-    AgentId, AgentSpec, ApiKey, BackendSpec, CallTimeouts, Policy, Prices, Question, RunSpec,
-};
-use serde_json::Map;
+use massgen_protocol::{AgentId, AgentSpec, BackendSpec, Policy, Question, RunSpec};
 
 use cosmology::{Cosmology, LYMAN_ALPHA_NM, redshift};
 
@@ -54,17 +51,8 @@ pub fn spec(pace: Pace) -> RunSpec {
         id: AgentId(name.to_owned()),
         system_message: None,
         voting_sensitivity: None,
-        backend: BackendSpec {
-            kind: "scripted".to_owned(),
-            model: name.to_owned(),
-            base_url: script.to_owned(),
-            api_key: ApiKey::None,
-            max_output_tokens: None,
-            params: Map::new(),
-            prices: Prices::default(),
-            timeouts: CallTimeouts::default(),
-            tries_max: 1,
-        },
+        media: Vec::new(),
+        backend: BackendSpec { tries_max: 1, ..BackendSpec::new("scripted", name, script) },
     };
     RunSpec {
         question: Question { text: QUESTION.to_owned() },

@@ -117,6 +117,15 @@ impl<W: Write> Plain<W> {
                 let output = one_line(output.text(), PREVIEW_CHARS);
                 self.line(Some(round.agent), Tone::Warning, &format!("{name} failed: {output}"))
             }
+            EventBody::RemoteToolStarted { call, name, input, .. } => {
+                let input = one_line(input.text(), PREVIEW_CHARS);
+                self.line(Some(call.round.agent), Tone::Dim, &format!("runs {name} {input}"))
+            }
+            EventBody::RemoteToolFinished { call, name, output, is_error: true, .. } => {
+                let output = one_line(output.text(), PREVIEW_CHARS);
+                let text = format!("{name} failed: {output}");
+                self.line(Some(call.round.agent), Tone::Warning, &text)
+            }
             EventBody::InterruptRequested => {
                 let text = "wrapping up with what exists; Ctrl-C again stops at once";
                 self.line(None, Tone::Warning, text)

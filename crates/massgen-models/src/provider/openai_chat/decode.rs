@@ -3,69 +3,26 @@
 //! Pure: no clock and no IO, so that it can be tried with every split and every
 //! cut of every fixture. What the server claims is checked against what it sent.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
-
 use massgen_protocol::{
-    Arguments, AssistantTurn, CallFailure, FailureKind, FinishReason, Message, ModelCall,
-    ModelEvent, Part, Role, ToolCall, ToolCallId, ToolSpec, Usage,
+    Arguments, AssistantTurn, CallFailure, FailureKind, FinishReason, ModelEvent, Part, ToolCall,
+    ToolCallId, Usage,
 };
 use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::chunk::{self, Choice, Chunk};
-use super::error::Reported;
 use super::think::{Splitter, Voice};
-use super::tool_calls::{ARGUMENT_BYTES_MAX, Calls, Open};
-use super::{FIELD_PARTS, FIELD_TAGS, NATIVE_DETAILS, arguments, leaked};
+use super::tool_calls::{Calls, Open};
+use super::{FIELD_PARTS, FIELD_TAGS, NATIVE_DETAILS};
 use crate::backend::Beat;
 use crate::failure::Failures;
+use crate::provider::decode::{
+    ARGUMENT_BYTES_MAX, Asked, DOCUMENT_BYTES_MAX, Decode, Decoded, Finish, NOTICES_MAX, Out,
+    Progress, QUOTE_BYTES_MAX, TURN_BYTES_MAX,
+};
+use crate::provider::reported::Reported;
+use crate::provider::{arguments, leaked};
 use crate::sse::{Frame, Frames};
-
-/// Text and reasoning of one call, and with it the memory a runaway model can
-/// take: some four million tokens. The reply ends there, as if by its own bound.
-pub(crate) const TURN_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A reply that is no event stream: one JSON document or an error page.
-pub(crate) const DOCUMENT_BYTES_MAX: usize = TURN_BYTES_MAX;
-/// Notices of what the format does not define, per call: one tells it all.
-const NOTICES_MAX: usize = 8;
-/// Of such a frame as it is quoted.
-const QUOTE_BYTES_MAX: usize = 160;
-
-/// How far a reply has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Progress {
-    /// The model may still say something.
-    Open,
-    /// The model has stopped; only usage and the format's own end may follow.
-    Stopped,
-    /// Nothing that matters follows.
-    Complete,
-}
-
-/// What the decoder needs to know of the call it decodes the reply to.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    tools: Arc<Vec<ToolSpec>>,
-    /// Of the assistant's turns in this conversation; makes ids of ours unique.
-    turn: usize,
-    ids: BTreeSet<String>,
-}
-
-impl Asked {
-    pub(crate) fn of(call: &ModelCall) -> Asked {
-        let assistant = |message: &&Arc<Message>| message.role == Role::Assistant;
-        let turns = call.messages.iter().filter(assistant);
-        let ids = turns.clone().flat_map(|message| &message.parts).filter_map(|part| match part {
-            Part::ToolCall(call) => Some(call.id.0.clone()),
-            Part::Text { .. }
-            | Part::Reasoning { .. }
-            | Part::ToolResult(_)
-            | Part::Native { .. } => None,
-        });
-        Asked { tools: call.tools.clone(), turn: turns.clone().count(), ids: ids.collect() }
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -100,8 +57,6 @@ enum Shape {
     Document,
 }
 
-type Decoded = Result<(), CallFailure>;
-
 impl Decoder {
     pub(crate) fn new(asked: Asked, failures: Failures) -> Decoder {
         Decoder {
@@ -127,45 +82,7 @@ impl Decoder {
         }
     }
 
-    pub(crate) fn progress(&self) -> Progress {
-        self.progress
-    }
-
-    pub(crate) fn has_usage(&self) -> bool {
-        self.usage.is_some()
-    }
-
-    /// Takes bytes in as they came.
-    pub(crate) fn push(&mut self, bytes: &[u8], out: &mut VecDeque<Beat>) -> Decoded {
-        if self.shape == Shape::Unknown
-            && let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace())
-        {
-            self.shape = match first {
-                b'{' | b'[' | b'<' => Shape::Document,
-                _ => Shape::Events,
-            };
-        }
-        match self.shape {
-            Shape::Unknown => {
-                out.push_back(Beat::Alive);
-                Ok(())
-            }
-            Shape::Document => {
-                self.document.extend_from_slice(bytes);
-                if self.document.len() > DOCUMENT_BYTES_MAX {
-                    return Err(self.garbled("a document without end instead of a stream"));
-                }
-                out.push_back(Beat::Alive);
-                Ok(())
-            }
-            Shape::Events => {
-                self.frames.push(bytes);
-                self.read_frames(out)
-            }
-        }
-    }
-
-    fn read_frames(&mut self, out: &mut VecDeque<Beat>) -> Decoded {
+    fn read_frames(&mut self, out: &mut Out) -> Decoded {
         // Taken out for the while, as a frame borrows from it.
         let mut frames = std::mem::take(&mut self.frames);
         let result = loop {
@@ -187,32 +104,7 @@ impl Decoder {
         result
     }
 
-    /// Takes the end of the bytes in. `lost` is why they ended, if not by the
-    /// rules of HTTP.
-    pub(crate) fn end(&mut self, lost: Option<&str>, out: &mut VecDeque<Beat>) -> Decoded {
-        if self.shape == Shape::Document && lost.is_none() {
-            let document = std::mem::take(&mut self.document);
-            return self.document(&document, out);
-        }
-        let mut frames = std::mem::take(&mut self.frames);
-        if let Some(Frame::Data { event, data }) = frames.rest()
-            && self.progress != Progress::Complete
-            // A last frame that cannot be read was cut off in the middle.
-            && (data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(data).is_ok())
-        {
-            self.frame(event, data, out)?;
-        }
-        if self.progress >= Progress::Stopped {
-            return Ok(());
-        }
-        let message = match lost {
-            Some(cause) => format!("the connection was lost before the reply ended: {cause}"),
-            None => "the reply stopped before its end".to_owned(),
-        };
-        Err(self.failures.of(FailureKind::Truncated, &message))
-    }
-
-    fn frame(&mut self, event: &str, data: &[u8], out: &mut VecDeque<Beat>) -> Decoded {
+    fn frame(&mut self, event: &str, data: &[u8], out: &mut Out) -> Decoded {
         let data = data.trim_ascii();
         if data.is_empty() {
             out.push_back(Beat::Alive);
@@ -258,7 +150,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn chunk(&mut self, chunk: Chunk, data: &[u8], out: &mut VecDeque<Beat>) -> Decoded {
+    fn chunk(&mut self, chunk: Chunk, data: &[u8], out: &mut Out) -> Decoded {
         if let Some(error) = chunk.error.filter(is_populated) {
             let around = serde_json::from_slice(data).unwrap_or(Value::Null);
             return Err(Reported::of(&error, &around).failure(None, &self.failures));
@@ -276,7 +168,7 @@ impl Decoder {
         }
     }
 
-    fn unknown_frame(&mut self, data: &[u8], out: &mut VecDeque<Beat>) -> Decoded {
+    fn unknown_frame(&mut self, data: &[u8], out: &mut Out) -> Decoded {
         let value = serde_json::from_slice(data).unwrap_or(Value::Null);
         if let Some(reported) = Reported::in_body(&value) {
             return Err(reported.failure(None, &self.failures));
@@ -287,7 +179,7 @@ impl Decoder {
         Ok(())
     }
 
-    fn choice(&mut self, choice: Choice, out: &mut VecDeque<Beat>) -> Decoded {
+    fn choice(&mut self, choice: Choice, out: &mut Out) -> Decoded {
         if let Some((field, text)) = choice.reasoning {
             self.reasoning_field.get_or_insert(field);
             self.say(Voice::Reasoning, text, out);
@@ -325,21 +217,21 @@ impl Decoder {
         Ok(())
     }
 
-    fn content(&mut self, content: String, out: &mut VecDeque<Beat>) {
+    fn content(&mut self, content: String, out: &mut Out) {
         // Taken out for the while, as what it says goes into the rest of us.
         let mut splitter = std::mem::take(&mut self.splitter);
         splitter.push(content, &mut |voice, text| self.say_content(voice, text, out));
         self.splitter = splitter;
     }
 
-    fn say_content(&mut self, voice: Voice, text: String, out: &mut VecDeque<Beat>) {
+    fn say_content(&mut self, voice: Voice, text: String, out: &mut Out) {
         if voice == Voice::Reasoning {
             self.reasoning_field.get_or_insert(FIELD_TAGS);
         }
         self.say(voice, text, out);
     }
 
-    fn say(&mut self, voice: Voice, text: String, out: &mut VecDeque<Beat>) {
+    fn say(&mut self, voice: Voice, text: String, out: &mut Out) {
         out.push_back(Beat::Event(match voice {
             Voice::Text => {
                 self.text.push_str(&text);
@@ -352,14 +244,14 @@ impl Decoder {
         }));
     }
 
-    fn start(&mut self, out: &mut VecDeque<Beat>) {
+    fn start(&mut self, out: &mut Out) {
         if !self.started {
             self.started = true;
             out.push_back(Beat::Event(ModelEvent::Started));
         }
     }
 
-    fn notice(&mut self, what: String, out: &mut VecDeque<Beat>) {
+    fn notice(&mut self, what: String, out: &mut Out) {
         if self.notices < NOTICES_MAX {
             self.notices += 1;
             let what = self.failures.clean(&what);
@@ -373,7 +265,7 @@ impl Decoder {
 
     /// Reads a reply that is one document: an error under a status of success,
     /// or the whole completion of a server that does not stream.
-    fn document(&mut self, document: &[u8], out: &mut VecDeque<Beat>) -> Decoded {
+    fn document(&mut self, document: &[u8], out: &mut Out) -> Decoded {
         let Ok(value) = serde_json::from_slice::<Value>(document) else {
             return Err(self.garbled(
                 "neither an event stream nor JSON; is `base_url` the root of an API that speaks \
@@ -393,9 +285,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Returns the turn. Call it once, when [`Progress`] says that there is one
-    /// and nothing more is waited for.
-    pub(crate) fn finish(&mut self, out: &mut VecDeque<Beat>) -> AssistantTurn {
+    fn turn(&mut self, out: &mut Out) -> AssistantTurn {
         let mut splitter = std::mem::take(&mut self.splitter);
         splitter.finish(&mut |voice, text| self.say_content(voice, text, out));
 
@@ -447,24 +337,11 @@ impl Decoder {
             read.arguments = Arguments::Malformed { raw: open.arguments, error };
             read.is_cut = true;
         }
-        let id = self.unique_id(open.id);
+        let id = ToolCallId(self.asked.unique_id(open.id));
         (ToolCall { id, name: open.name, arguments: read.arguments }, read.is_cut)
     }
 
-    /// Returns the provider's id, or one of ours if it has none or has used it before.
-    fn unique_id(&mut self, id: Option<String>) -> ToolCallId {
-        let id = match id.filter(|id| !self.asked.ids.contains(id)) {
-            Some(id) => id,
-            None => (0..)
-                .map(|n| format!("call_{}_{n}", self.asked.turn))
-                .find(|id| !self.asked.ids.contains(id))
-                .unwrap_or_default(),
-        };
-        self.asked.ids.insert(id.clone());
-        ToolCallId(id)
-    }
-
-    fn leaked_calls(&mut self, out: &mut VecDeque<Beat>) -> Vec<(ToolCall, bool)> {
+    fn leaked_calls(&mut self, out: &mut Out) -> Vec<(ToolCall, bool)> {
         let tools = self.asked.tools.clone();
         let is_offered = |name: &str| tools.iter().any(|tool| tool.name == name);
         let Some((calls, text)) = leaked::find(&self.text, is_offered) else { return Vec::new() };
@@ -476,18 +353,14 @@ impl Decoder {
             out.push_back(Beat::Event(started));
             out.push_back(Beat::Event(ModelEvent::ToolArguments { index, delta }));
             let arguments = arguments::read(&call.arguments);
-            let id = self.unique_id(None);
+            let id = ToolCallId(self.asked.unique_id(None));
             let is_cut = arguments.is_cut;
             read.push((ToolCall { id, name: call.name, arguments: arguments.arguments }, is_cut));
         }
         read
     }
 
-    fn finish_reason(
-        &mut self,
-        calls: &[(ToolCall, bool)],
-        out: &mut VecDeque<Beat>,
-    ) -> FinishReason {
+    fn finish_reason(&mut self, calls: &[(ToolCall, bool)], out: &mut Out) -> FinishReason {
         if self.overflowed {
             return FinishReason::Length;
         }
@@ -515,6 +388,72 @@ impl Decoder {
                 FinishReason::Other
             }
         }
+    }
+}
+
+impl Decode for Decoder {
+    fn push(&mut self, bytes: &[u8], out: &mut Out) -> Decoded {
+        if self.shape == Shape::Unknown
+            && let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace())
+        {
+            self.shape = match first {
+                b'{' | b'[' | b'<' => Shape::Document,
+                _ => Shape::Events,
+            };
+        }
+        match self.shape {
+            Shape::Unknown => {
+                out.push_back(Beat::Alive);
+                Ok(())
+            }
+            Shape::Document => {
+                self.document.extend_from_slice(bytes);
+                if self.document.len() > DOCUMENT_BYTES_MAX {
+                    return Err(self.garbled("a document without end instead of a stream"));
+                }
+                out.push_back(Beat::Alive);
+                Ok(())
+            }
+            Shape::Events => {
+                self.frames.push(bytes);
+                self.read_frames(out)
+            }
+        }
+    }
+
+    fn end(&mut self, lost: Option<&str>, out: &mut Out) -> Decoded {
+        if self.shape == Shape::Document && lost.is_none() {
+            let document = std::mem::take(&mut self.document);
+            return self.document(&document, out);
+        }
+        let mut frames = std::mem::take(&mut self.frames);
+        if let Some(Frame::Data { event, data }) = frames.rest()
+            && self.progress != Progress::Complete
+            // A last frame that cannot be read was cut off in the middle.
+            && (data == b"[DONE]" || serde_json::from_slice::<IgnoredAny>(data).is_ok())
+        {
+            self.frame(event, data, out)?;
+        }
+        if self.progress >= Progress::Stopped {
+            return Ok(());
+        }
+        let message = match lost {
+            Some(cause) => format!("the connection was lost before the reply ended: {cause}"),
+            None => "the reply stopped before its end".to_owned(),
+        };
+        Err(self.failures.of(FailureKind::Truncated, &message))
+    }
+
+    fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    fn has_usage(&self) -> bool {
+        self.usage.is_some()
+    }
+
+    fn finish(&mut self, _may_continue: bool, out: &mut Out) -> Finish {
+        Finish::Turn(Box::new(self.turn(out)))
     }
 }
 

@@ -3,27 +3,24 @@
 //! The codec is our own: `docs/design/rig-fidelity.md` has the traps, what
 //! `rig-core` makes of each, and the figures.
 
-mod arguments;
 mod chunk;
 mod decode;
-mod error;
-mod leaked;
 mod request;
-mod stream;
 mod think;
 mod tool_calls;
 
 use std::sync::Arc;
 
-use massgen_protocol::{BackendSpec, ModelCall, Secret};
+use massgen_protocol::{BackendSpec, BackendType, CallFailure, ModelCall};
 use reqwest::Url;
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde_json::{Map, Value};
 
-use crate::backend::{Backend, Beats};
-use crate::failure::Failures;
-
-pub(crate) use request::Quirks;
+use super::decode::{Asked, Decode};
+use super::endpoint::{EndpointError, address, key_header};
+use super::http_call::{HttpBackend, Request, Target, Wire};
+use crate::backend::Backend;
+use request::Quirks;
 
 /// Stands for the content itself, in `<think>` tags, where a part of reasoning
 /// names the field it came from.
@@ -32,133 +29,53 @@ const FIELD_TAGS: &str = "<think>";
 const FIELD_PARTS: &str = "content[thinking]";
 /// Format of a native part that holds a message's `reasoning_details`.
 const NATIVE_DETAILS: &str = "openai_chat/reasoning_details";
+const PATH: &str = "/chat/completions";
 
 /// A model behind a server that speaks OpenAI Chat Completions.
-pub struct OpenAiChat {
-    name: String,
-    server: String,
-    target: Arc<Target>,
-}
-
-/// Everything a request needs but its conversation.
-struct Target {
-    endpoint: Endpoint,
-    model: String,
+struct OpenAiChat {
+    target: Target,
+    url: Url,
+    headers: HeaderMap,
     max_output_tokens: Option<u64>,
     params: Map<String, Value>,
     quirks: Quirks,
-    connect_ms: u64,
-    failures: Failures,
 }
 
-/// Where requests go, and with which key.
-#[derive(Clone, Debug)]
-pub(crate) struct Endpoint {
-    url: Url,
-    authorization: Option<HeaderValue>,
+pub(super) fn connect(
+    spec: &BackendSpec,
+    backend_type: &BackendType,
+) -> Result<Arc<dyn Backend>, EndpointError> {
+    let url = address(&spec.base_url, "/v1", PATH)?;
+    let mut headers = HeaderMap::new();
+    if let Some(key) = key_header("Bearer ", spec.api_key.secret())? {
+        headers.insert(AUTHORIZATION, key);
+    }
+    let wire = OpenAiChat {
+        target: Target::new(spec, &url, PATH),
+        url,
+        headers,
+        max_output_tokens: spec.max_output_tokens,
+        params: spec.params.clone(),
+        quirks: Quirks {
+            asks_for_cost: backend_type.name == "openrouter",
+            assistant_between_tool_and_user: backend_type.name == "mistral",
+        },
+    };
+    Ok(Arc::new(HttpBackend(Arc::new(wire))))
 }
 
-/// Why an address or a key cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum EndpointError {
-    #[error("it is not an http:// or https:// address")]
-    NoUrl,
-    #[error("the key holds characters that no key has")]
-    Key,
-}
-
-impl Endpoint {
-    /// Checks an address and a key. The address is the root of the API; a
-    /// server's root alone stands for its `/v1`.
-    pub(crate) fn new(base_url: &str, key: Option<&Secret>) -> Result<Endpoint, EndpointError> {
-        let mut url = Url::parse(base_url.trim()).map_err(|_| EndpointError::NoUrl)?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-            return Err(EndpointError::NoUrl);
-        }
-        let path = url.path().trim_end_matches('/');
-        let path = match path.strip_suffix("/chat/completions").unwrap_or(path) {
-            "" => "/v1",
-            path => path,
-        };
-        url.set_path(&format!("{path}/chat/completions"));
-        let key = key.map(Secret::expose).map(str::trim).filter(|key| !key.is_empty());
-        let authorization = match key {
-            Some(key) => {
-                let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-                    .map_err(|_| EndpointError::Key)?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            None => None,
-        };
-        Ok(Endpoint { url, authorization })
-    }
-}
-
-impl OpenAiChat {
-    pub(crate) fn new(spec: &BackendSpec, endpoint: Endpoint, quirks: Quirks) -> OpenAiChat {
-        let server = format!("{} {}", endpoint.url, spec.model);
-        OpenAiChat {
-            name: format!("{} {}", spec.kind, spec.model),
-            server,
-            target: Arc::new(Target {
-                endpoint,
-                model: spec.model.clone(),
-                max_output_tokens: spec.max_output_tokens,
-                params: spec.params.clone(),
-                quirks,
-                connect_ms: spec.timeouts.connect_ms,
-                failures: Failures::new(spec.api_key.secret().cloned()),
-            }),
-        }
-    }
-}
-
-impl Backend for OpenAiChat {
-    fn name(&self) -> &str {
-        &self.name
+impl Wire for OpenAiChat {
+    fn target(&self) -> &Target {
+        &self.target
     }
 
-    fn call(&self, call: ModelCall) -> Beats {
-        stream::call(self.target.clone(), call)
+    fn request(&self, call: &ModelCall) -> Result<Request, CallFailure> {
+        let (model, bound) = (&self.target.model, self.max_output_tokens);
+        let body = request::body(call, model, bound, &self.params, self.quirks);
+        Ok(Request { url: self.url.clone(), headers: self.headers.clone(), body })
     }
 
-    fn server(&self) -> Option<&str> {
-        Some(&self.server)
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_root_of_an_api_is_found_however_it_is_written() {
-        let check = |base_url: &str, expected: &str| {
-            let endpoint = Endpoint::new(base_url, None).unwrap();
-            assert_eq!(endpoint.url.as_str(), expected);
-        };
-        check("http://localhost:8000", "http://localhost:8000/v1/chat/completions");
-        check("http://localhost:8000/", "http://localhost:8000/v1/chat/completions");
-        check("http://localhost:8000/v1", "http://localhost:8000/v1/chat/completions");
-        check(" http://h/v1/ ", "http://h/v1/chat/completions");
-        check("https://h/api/paas/v4/", "https://h/api/paas/v4/chat/completions");
-        check("https://h/v1/chat/completions", "https://h/v1/chat/completions");
-        check("https://h/v1?version=2", "https://h/v1/chat/completions?version=2");
-        for wrong in ["", "localhost:8000", "ftp://h/v1", "http://", "/v1", "h/v1"] {
-            assert_eq!(Endpoint::new(wrong, None).unwrap_err(), EndpointError::NoUrl, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_key_is_trimmed_checked_and_never_shown() {
-        let endpoint = Endpoint::new("http://h", Some(&Secret::new(" sk-1\n"))).unwrap();
-        assert_eq!(endpoint.authorization.as_ref().unwrap(), "Bearer sk-1");
-        assert!(!format!("{endpoint:?}").contains("sk-1"));
-        let broken = Secret::new("sk\n1");
-        assert_eq!(Endpoint::new("http://h", Some(&broken)).unwrap_err(), EndpointError::Key);
-        let empty = Secret::new("  ");
-        assert!(Endpoint::new("http://h", Some(&empty)).unwrap().authorization.is_none());
+    fn decoder(&self, call: &ModelCall) -> Box<dyn Decode> {
+        Box::new(decode::Decoder::new(Asked::of(call), self.target.failures.clone()))
     }
 }

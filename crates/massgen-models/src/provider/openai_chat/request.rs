@@ -111,7 +111,8 @@ fn text(message: &Message) -> String {
             Part::Reasoning { .. }
             | Part::ToolCall(_)
             | Part::ToolResult(_)
-            | Part::Native { .. } => {}
+            | Part::Native { .. }
+            | Part::Media(_) => {}
         }
     }
     all
@@ -122,9 +123,11 @@ fn tool_results(message: &Message) -> impl Iterator<Item = Value> + '_ {
         Part::ToolResult(result) => {
             Some(json!({"role": "tool", "tool_call_id": result.id, "content": result.text}))
         }
-        Part::Text { .. } | Part::Reasoning { .. } | Part::ToolCall(_) | Part::Native { .. } => {
-            None
-        }
+        Part::Text { .. }
+        | Part::Reasoning { .. }
+        | Part::ToolCall(_)
+        | Part::Native { .. }
+        | Part::Media(_) => None,
     })
 }
 
@@ -153,7 +156,7 @@ fn assistant(message: &Message) -> Value {
             Part::Native { format, value } if format == NATIVE_DETAILS => {
                 fields.insert("reasoning_details".to_owned(), value.clone());
             }
-            Part::Native { .. } | Part::ToolResult(_) => {}
+            Part::Native { .. } | Part::ToolResult(_) | Part::Media(_) => {}
         }
     }
     let content = if !thoughts.is_empty() {

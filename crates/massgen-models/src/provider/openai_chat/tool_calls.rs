@@ -6,14 +6,9 @@
 
 use massgen_protocol::ModelEvent;
 
-use super::arguments;
 use super::chunk::CallDelta;
-
-/// Calls in one turn; no team needs as many, and a server that sends more is stuck.
-pub(crate) const CALLS_MAX: usize = 128;
-/// Arguments of one call. The largest useful ones hold an answer, and what is
-/// longer would make every later request of the conversation fail.
-pub(crate) const ARGUMENT_BYTES_MAX: usize = 1024 * 1024;
+use crate::provider::arguments;
+use crate::provider::decode::{ARGUMENT_BYTES_MAX, CALLS_MAX};
 
 #[derive(Debug, Default)]
 pub(crate) struct Calls(Vec<Open>);
