@@ -34,6 +34,7 @@ mod discovery;
 mod driver;
 mod failure;
 mod http;
+mod limits;
 mod provider;
 mod registry;
 mod retry;

@@ -38,13 +38,19 @@ pub enum ConnectError {
 /// If the type is unknown or not in this build, or the address, key or script
 /// cannot be used.
 pub fn connect(spec: &BackendSpec) -> Result<Arc<Driver>, ConnectError> {
+    let first = driver_of(spec)?;
+    let others = spec.fallbacks.iter().map(driver_of).collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(first.or_else(others)))
+}
+
+fn driver_of(spec: &BackendSpec) -> Result<Driver, ConnectError> {
     let kind = || spec.kind.clone();
     let backend_type =
         backend_type(&spec.kind).ok_or_else(|| ConnectError::UnknownType { kind: kind() })?;
     if let Status::NotInBuild { instead } = backend_type.status {
         return Err(ConnectError::NotInBuild { kind: kind(), instead });
     }
-    let driver = |backend| Arc::new(Driver::new(backend, spec.timeouts, spec.tries_max));
+    let driver = |backend| Driver::of(backend, spec);
     match backend_type.format {
         WireFormat::Scripted => {
             let path = spec.base_url.clone();

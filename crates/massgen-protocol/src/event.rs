@@ -196,7 +196,7 @@ pub enum EventBody {
         call: CallId,
         wait_ms: u64,
     },
-    /// The model in use cannot serve the call; `to` does from here on.
+    /// The model in use cannot serve the call; `to` is asked instead.
     CallFellBack {
         call: CallId,
         failure: CallFailure,

@@ -278,6 +278,14 @@ impl Driver {
         }
     }
 
+    /// The next try begins at nothing, but the one before was paid for.
+    fn begins_anew(&mut self, call: CallId, kind: FailureKind) {
+        let prices = self.prices(call);
+        let Some(live) = self.calls.get_mut(&call) else { return };
+        live.before = live.spent(&prices, kind);
+        (live.text_bytes, live.tool_bytes) = (0, 0);
+    }
+
     fn take_call(&mut self, call: CallId, report: CallReport) {
         // A call that was given up may still have reports under way.
         let Some(live) = self.calls.get_mut(&call) else { return };
@@ -291,10 +299,7 @@ impl Driver {
                 self.record(EventBody::ToolCallStreaming { call, name, bytes });
             }
             CallReport::Retried { failure, after_ms, attempt } => {
-                // The next try begins at nothing, but this one was paid for.
-                let prices = self.engine.spec().agents[call.round.agent.at()].backend.prices;
-                live.before = live.spent(&prices, failure.kind);
-                (live.text_bytes, live.tool_bytes) = (0, 0);
+                self.begins_anew(call, failure.kind);
                 self.record(EventBody::CallRetried { call, failure, after_ms, attempt });
             }
             CallReport::RemoteToolStarted { id, name, input } => {
@@ -309,6 +314,7 @@ impl Driver {
                 self.record(EventBody::CallThrottled { call, wait_ms });
             }
             CallReport::FellBack { failure, to } => {
+                self.begins_anew(call, failure.kind);
                 self.record(EventBody::CallFellBack { call, failure, to });
             }
             CallReport::Notice { what } => self.record(EventBody::ProviderNotice { call, what }),

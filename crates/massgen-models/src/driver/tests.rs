@@ -269,3 +269,59 @@ fn nothing_happens_before_the_first_poll() {
     drop(driver.call(call()));
     assert_eq!(dropped.load(Ordering::Relaxed), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_cannot_serve_hands_over_to_the_next() {
+    use FailureKind::{Auth, Unavailable};
+    // A passing trouble: the next call begins at the first again.
+    let (first, _) = driver(&[&[Text("lost"), Fail(Unavailable, Some(1))]], None);
+    let (second, _) = driver(&[&[Fail(Unavailable, Some(1))], &[Text("here"), Finish]], None);
+    let team = first.or_else(vec![second]);
+    let (events, _) = run(&team).await;
+    assert_eq!(events.len(), 9, "{events:?}");
+    assert_eq!(events[..4], ["lost", "retry 1: Unavailable", "lost", "retry 2: Unavailable"]);
+    assert!(events[5].starts_with("FellBack") && events[5].contains("to: \"fake\""), "{events:?}");
+    assert_eq!(events[6..], ["retry 1: Unavailable", "here", "finished"]);
+    assert_eq!(run(&team).await.0[0], "lost");
+
+    // A key that is refused is refused every time.
+    let (first, dropped) = driver(&[&[Fail(Auth, None)]], None);
+    let (second, _) = driver(&[&[Finish]], None);
+    let team = first.or_else(vec![second]);
+    let (events, _) = run(&team).await;
+    assert!(events[0].starts_with("FellBack") && events[1] == "finished", "{events:?}");
+    assert_eq!(run(&team).await.0, ["finished"]);
+    assert_eq!(dropped.load(Ordering::Relaxed), 1, "the first was called once");
+
+    // Where none can, the last says why.
+    let (first, _) = driver(&[&[Fail(Auth, None)]], None);
+    let (second, _) = driver(&[&[Fail(FailureKind::BadRequest, None)]], None);
+    let (events, _) = run(&first.or_else(vec![second])).await;
+    assert_eq!(events.last().unwrap(), "BadRequest: BadRequest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_wait_for_their_turn_and_say_so() {
+    let spec = BackendSpec {
+        timeouts: TIMEOUTS,
+        rate_limits: massgen_protocol::RateLimits {
+            requests_per_minute: Some(1),
+            ..Default::default()
+        },
+        prices: Prices { output_micros: 1_000_000, ..Prices::default() },
+        ..BackendSpec::new("fake", "m", "http://turns.test/v1")
+    };
+    let limited = || {
+        let (fake, _) = driver(&[&[Text("a"), Finish]], None);
+        Driver::of(fake.rungs[0].backend.clone(), &spec)
+    };
+    check(run(&limited()).await, &["a", "finished"], (0.0, 0.1));
+    // Another agent with the same key.
+    let told = "Throttled { wait_ms: 60000 }";
+    check(run(&limited()).await, &[told, "a", "finished"], (59.9, 60.1));
+    // One that gives up waiting gives its place back.
+    let mut waiting = limited().call(call());
+    assert!(matches!(waiting.next().await, Some(Ok(ModelEvent::Throttled { .. }))));
+    drop(waiting);
+    check(run(&limited()).await, &[told, "a", "finished"], (59.9, 60.1));
+}
