@@ -18,6 +18,7 @@ use crate::backend::{Backend, Beat, Beats};
 use crate::breaker::Breaker;
 use crate::cost::cost_micros;
 use crate::limits::{self, Limiter, Permit};
+use crate::repetition::Repetition;
 use crate::retry::{Jitter, pause};
 
 /// Events of a stream that never makes us wait before others get their turn
@@ -119,6 +120,7 @@ impl Driver {
             events: 0,
             total: None,
             permit: None,
+            notice: None,
             state: State::Begin,
         })
     }
@@ -137,6 +139,8 @@ struct Calling {
     total: Option<Pin<Box<Sleep>>>,
     /// Of the running try.
     permit: Option<Permit>,
+    /// Told before anything else.
+    notice: Option<ModelEvent>,
     state: State,
 }
 
@@ -156,6 +160,27 @@ struct Try {
     /// backend makes us wait, as a fast stream would set it for nothing.
     armed: bool,
     heard: bool,
+    text: Repetition,
+    reasoning: Repetition,
+}
+
+impl Try {
+    fn repeats(&mut self, event: &ModelEvent) -> bool {
+        match event {
+            ModelEvent::Text(text) => self.text.push(text),
+            ModelEvent::Reasoning(text) => self.reasoning.push(text),
+            ModelEvent::Started
+            | ModelEvent::ToolCallStarted { .. }
+            | ModelEvent::ToolArguments { .. }
+            | ModelEvent::Retrying { .. }
+            | ModelEvent::RemoteToolStarted { .. }
+            | ModelEvent::RemoteToolFinished { .. }
+            | ModelEvent::Throttled { .. }
+            | ModelEvent::FellBack { .. }
+            | ModelEvent::Unknown { .. }
+            | ModelEvent::Finished(_) => false,
+        }
+    }
 }
 
 impl Stream for Calling {
@@ -163,6 +188,9 @@ impl Stream for Calling {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if let Some(notice) = this.notice.take() {
+            return Poll::Ready(Some(Ok(notice)));
+        }
         loop {
             match &mut this.state {
                 State::Begin => {
@@ -178,6 +206,7 @@ impl Stream for Calling {
                     Poll::Ready(Some(Ok(beat))) => {
                         running.heard = true;
                         running.armed = false;
+                        let repeats = matches!(&beat, Beat::Event(event) if running.repeats(event));
                         if this.events == EVENTS_PER_TURN {
                             this.events = 0;
                             if this.is_over_time(cx) {
@@ -189,7 +218,13 @@ impl Stream for Calling {
                         match beat {
                             Beat::Alive => {}
                             Beat::Event(ModelEvent::Finished(turn)) => return this.finished(turn),
-                            Beat::Event(event) => return Poll::Ready(Some(Ok(event))),
+                            Beat::Event(event) => {
+                                if repeats {
+                                    let what = "the model says the same over and over".to_owned();
+                                    this.notice = Some(ModelEvent::Unknown { what });
+                                }
+                                return Poll::Ready(Some(Ok(event)));
+                            }
                         }
                     }
                     Poll::Ready(Some(Err(failure))) => return this.failed(failure),
@@ -277,6 +312,8 @@ impl Calling {
             silence: Box::pin(sleep_until(first_byte)),
             armed: true,
             heard: false,
+            text: Repetition::default(),
+            reasoning: Repetition::default(),
         });
     }
 

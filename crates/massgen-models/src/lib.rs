@@ -37,6 +37,7 @@ mod http;
 mod limits;
 mod provider;
 mod registry;
+mod repetition;
 mod retry;
 mod scripted;
 mod sse;

@@ -325,3 +325,15 @@ async fn calls_wait_for_their_turn_and_say_so() {
     drop(waiting);
     check(run(&limited()).await, &[told, "a", "finished"], (59.9, 60.1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_repeats_itself_is_told_of_once() {
+    let mut looping = vec![Text("Let me search for that. "); 10_000];
+    looping.push(Finish);
+    let (driver_, _) = driver(&[&looping], None);
+    let (events, _) = run(&driver_).await;
+    let told: Vec<usize> =
+        (0..events.len()).filter(|&n| events[n].contains("over and over")).collect();
+    assert!(told.len() == 1 && told[0] < 1_500, "{told:?}");
+    assert_eq!(events.len(), 10_002);
+}
