@@ -4,6 +4,7 @@
 //! too, so that what a developer runs is what is checked.
 
 mod bench;
+mod catalogue;
 mod repo;
 mod tidy;
 mod verify;
@@ -32,6 +33,11 @@ const CHORES: &[Chore] = &[
         name: "bench",
         about: "Measure the release build on a loopback server; --write keeps the figures",
         run: bench::run,
+    },
+    Chore {
+        name: "catalogue",
+        about: "Write the catalogue of models from a file of models.dev",
+        run: catalogue::run,
     },
 ];
 

@@ -26,8 +26,8 @@ pub use answer::{
     Ballot, Basis, FailReason, Outcome, Rejection, Reply, Review, RoundEnd, Submission,
 };
 pub use backends::{
-    BackendType, Status, WireFormat, backend_type, backend_type_of_url, backend_types,
-    infer_backend_type,
+    BackendType, Capabilities, ModelFacts, Status, WireFormat, backend_type, backend_type_of_url,
+    backend_types, infer_backend_type, model_facts, models_of, models_source,
 };
 pub use brief::{Brief, Enforcement, Item, Update, WrapUpReason};
 pub use event::{
