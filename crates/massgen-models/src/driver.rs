@@ -331,8 +331,9 @@ impl Calling {
         {
             permit.settle(tokens);
         }
-        // The prices others know are those of the first.
-        if self.at > 0 && rung.prices != Prices::default() {
+        // Written down with the turn: others know the prices of the first alone, and
+        // cannot tell what was paid for this try from what was paid for those before.
+        if tokens > 0 && rung.prices != Prices::default() {
             turn.usage.cost_micros = Some(cost_micros(&usage, &rung.prices));
         }
         self.state = State::Done;

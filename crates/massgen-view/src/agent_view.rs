@@ -6,7 +6,7 @@ use massgen_protocol::{
     AgentCard, AgentIndex, AnswerId, CallFailure, Epoch, Millis, RetireReason, RoundId, RoundKind,
 };
 
-use crate::{CostView, Transcript};
+use crate::Transcript;
 
 /// One agent of the roster.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,6 @@ pub struct AgentView {
     /// The round it is in.
     pub round: Option<RoundView>,
     pub transcript: Transcript,
-    pub cost: CostView,
     /// Answers that were accepted, in all attempts.
     pub answers: u32,
     /// Votes that were counted, void ones included.
@@ -86,7 +85,6 @@ impl AgentView {
             status: AgentStatus::Waiting,
             round: None,
             transcript: Transcript::default(),
-            cost: CostView::default(),
             answers: 0,
             votes: 0,
             retries: 0,

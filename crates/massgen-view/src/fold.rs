@@ -93,11 +93,8 @@ impl RunView {
                 agent.say(event, Level::Warning, text.clone());
                 self.note(event, Some(call.round.agent), Level::Warning, text);
             }
-            EventBody::CallFinished { call, turn, spend } => {
-                let usage = turn.get().map(|turn| turn.usage);
-                self.cost.finished(spend, usage.as_ref());
+            EventBody::CallFinished { call, turn, .. } => {
                 let Some(agent) = self.active(call.round.agent, event) else { return };
-                agent.cost.finished(spend, usage.as_ref());
                 if agent.is_working() {
                     agent.rest();
                 }
@@ -108,23 +105,19 @@ impl RunView {
                     agent.transcript.stream(event.seq, event.at, *call, channel, &text);
                 }
             }
-            EventBody::CallFailed { call, failure, spend } => {
-                self.cost.gave_up(spend);
+            EventBody::CallFailed { call, failure, .. } => {
                 let agent = call.round.agent;
                 let text = self.told_once(agent, failure);
                 self.trouble(event, agent, RowKind::Failure, Level::Error, text);
                 let Some(agent) = self.agents.get_mut(agent.at()) else { return };
                 agent.last_error = Some((event.at, words::failure(failure)));
-                agent.cost.gave_up(spend);
                 agent.failures += 1;
                 if agent.is_working() {
                     agent.rest();
                 }
             }
-            EventBody::CallCancelled { call, spend } => {
-                self.cost.gave_up(spend);
+            EventBody::CallCancelled { call, .. } => {
                 let Some(agent) = self.active(call.round.agent, event) else { return };
-                agent.cost.gave_up(spend);
                 if agent.is_working() {
                     agent.rest();
                 }

@@ -8,7 +8,7 @@ use massgen_protocol::{
     WrapUpReason,
 };
 
-use crate::{AgentView, CostView, CutShort, Names, Timeline, VoteView};
+use crate::{AgentView, CutShort, Ledger, Names, Timeline, VoteView};
 
 /// Notices kept; more are only counted.
 const NOTICES_MAX: usize = 200;
@@ -30,7 +30,8 @@ pub struct RunView {
     pub votes: VoteView,
     pub selection: Option<Selection>,
     pub outcome: Option<Outcome>,
-    pub cost: CostView,
+    /// Who spent what.
+    pub ledger: Ledger,
     /// Deadlines that were reached, in order, without back-offs.
     pub deadlines: Vec<(Millis, Deadline)>,
     /// Calls that were tried again, of all agents.
@@ -106,6 +107,7 @@ impl RunView {
         self.missed = self.missed.saturating_add(event.seq - expected);
         self.last_seq = Some(event.seq);
         self.at = self.at.max(event.at);
+        self.ledger.apply(event);
         self.fold(event);
     }
 

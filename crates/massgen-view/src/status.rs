@@ -4,7 +4,7 @@ use massgen_protocol::{AgentIndex, Basis, FailReason, Millis, Outcome};
 use serde_json::{Map, Value, json};
 
 use crate::words::{self, answer_label, preview};
-use crate::{AgentStatus, AgentView, Phase, RunView};
+use crate::{AgentStatus, AgentView, CostView, Ledger, Phase, RunView};
 
 /// What the file says beside the run itself; only its writer knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,13 +67,7 @@ pub fn status_json(view: &RunView, context: &StatusContext) -> Value {
         "finish_reason_details": view.outcome.as_ref().map(|end| words::outcome(end, &view.names)),
         "is_complete": is_complete,
         "resumable": view.stopped && view.outcome.is_none() && view.recording_failed.is_none(),
-        "costs": {
-            "total_estimated_cost": dollars(view.cost.total().money_micros),
-            "wasted_cost": dollars(view.cost.wasted.money_micros),
-            "total_input_tokens": view.cost.usage.input(),
-            "total_output_tokens": view.cost.usage.generated(),
-            "total_calls": view.cost.total().calls,
-        },
+        "costs": costs_json(&view.ledger),
         "rounds": { "restarts": view.restarts, "retries": view.retries },
     })
 }
@@ -88,7 +82,14 @@ fn agent_json(view: &RunView, agent: &AgentView) -> Value {
             "reason_preview": preview(&ballot.reason, REASON_CHARS),
         })
     });
-    let usage = &agent.cost.usage;
+    let cost = view.ledger.agent(index);
+    let usage = &cost.usage;
+    let rounds: Map<String, Value> = view
+        .ledger
+        .rounds_of(index)
+        .filter(|(_, round)| round.cost != CostView::default())
+        .map(|(id, round)| (id.n.to_string(), round.cost.to_json()))
+        .collect();
     json!({
         "alias": crate::names::alias(index),
         "status": status(agent),
@@ -103,8 +104,27 @@ fn agent_json(view: &RunView, agent: &AgentView) -> Value {
             "output_tokens": usage.output,
             "reasoning_tokens": usage.reasoning,
             "cached_input_tokens": usage.cache_read,
-            "estimated_cost": dollars(agent.cost.total().money_micros),
+            "estimated_cost": dollars(cost.total().money_micros),
+            "wasted_tokens": cost.wasted.tokens,
+            "by_round": rounds,
         },
+    })
+}
+
+fn costs_json(ledger: &Ledger) -> Value {
+    let Ledger { total, models, tools, .. } = ledger;
+    let models = models.iter().map(|(name, cost)| (name.clone(), cost.to_json()));
+    let tools = tools.iter().map(|(name, cost)| (name.clone(), cost.to_json()));
+    json!({
+        "total_estimated_cost": dollars(total.total().money_micros),
+        "wasted_cost": dollars(total.wasted.money_micros),
+        "total_input_tokens": total.usage.input(),
+        "total_output_tokens": total.usage.generated(),
+        "cached_input_tokens": total.usage.cache_read,
+        "wasted_tokens": total.wasted.tokens,
+        "total_calls": total.total().calls,
+        "by_model": models.collect::<Map<String, Value>>(),
+        "by_tool": tools.collect::<Map<String, Value>>(),
     })
 }
 

@@ -153,7 +153,8 @@ pub enum Command {
 
     /// List the runs there are, or show one
     #[command(
-        after_help = "Examples:\n  massgen runs\n  massgen runs --json\n  massgen runs show latest",
+        after_help = "Examples:\n  massgen runs\n  massgen runs --json\n  massgen runs show latest\n  \
+                      massgen runs show latest --cost",
         args_conflicts_with_subcommands = true
     )]
     Runs(RunsArgs),
@@ -213,6 +214,11 @@ pub enum RunsCommand {
         /// Name of the run, a beginning of it that is unique, or `latest`
         #[arg(value_name = "RUN")]
         name: String,
+
+        /// Say who spent what, by agent, round, model and tool: what came from the cache, and
+        /// what was wasted
+        #[arg(long)]
+        cost: bool,
     },
 }
 

@@ -194,13 +194,13 @@ fn useful_and_wasted_calls_are_told_apart() {
     script.push(cancelled);
     let failure = failure(FailureKind::TimedOut, "");
     script.push(EventBody::CallFailed { call: call(ADA, 2), failure, spend: spend(200, 30) });
-    let cost = &script.view.cost;
+    let cost = &script.view.ledger.total;
     assert_eq!(cost.useful, Spend { calls: 2, tokens: 2_120, money_micros: 5_000 });
     assert_eq!(cost.wasted, Spend { calls: 2, tokens: 500, money_micros: 100 });
     assert_eq!(cost.total(), Spend { calls: 4, tokens: 2_620, money_micros: 5_100 });
     assert_eq!((cost.usage.input(), cost.usage.generated()), (2_000, 120));
     let by_agent: Vec<u64> =
-        script.view.agents.iter().map(|agent| agent.cost.total().money_micros).collect();
+        script.view.ledger.agents.values().map(|cost| cost.total().money_micros).collect();
     assert_eq!(by_agent, [2_530, 2_500, 70]);
 }
 

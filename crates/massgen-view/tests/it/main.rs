@@ -4,6 +4,7 @@
 mod any_order;
 mod bounds;
 mod fold;
+mod ledger;
 mod script;
 mod status;
 mod table;

@@ -1,5 +1,6 @@
 //! One file a command: what it needs, what it does, how it ends.
 
+mod cost;
 pub mod demo;
 pub mod doctor;
 mod follow;

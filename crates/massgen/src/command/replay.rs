@@ -77,7 +77,7 @@ fn ending(run: &RunDir, view: &RunView) -> Ending {
             .as_ref()
             .and_then(|_| view.final_text())
             .map(|text| Arc::new(text.to_owned())),
-        spent: view.cost.total(),
+        spent: view.ledger.total.total(),
         elapsed_ms: view.at.0,
         is_recorded: view.recording_failed.is_none(),
         interrupted: view.interrupted,
@@ -162,10 +162,10 @@ pub fn summary(run: &RunDir, json: bool, columns: Option<usize>) -> Result<Strin
         Some(outcome) => words::outcome(outcome, &view.names),
         None => format!("not at its end; go on with `massgen resume {}`", run.id()),
     };
-    let _ = write!(text, "\n{end}\n{}\n", totals(view.at.0, &view.cost.total()));
+    let _ = write!(text, "\n{end}\n{}\n", totals(view.at.0, &view.ledger.total.total()));
     for agent in &view.agents {
         let name = view.names.agent(agent.card.alias);
-        let _ = writeln!(text, "  {name}  {}", totals_of(agent));
+        let _ = writeln!(text, "  {name}  {}", totals_of(&view, agent));
     }
     let _ = writeln!(text, "{}", run.path().display());
     Ok(clean(&text).into_owned())
@@ -183,7 +183,7 @@ pub fn votes(run: &RunDir) -> Result<String, CliError> {
 }
 
 /// Returns what a run's log comes to.
-fn folded(run: &RunDir) -> Result<RunView, CliError> {
+pub fn folded(run: &RunDir) -> Result<RunView, CliError> {
     let mut view = RunView::default();
     for event in Reader::open(run).map_err(from_log)? {
         view.apply(&event.map_err(|error| from_log(error.into()))?);
@@ -191,8 +191,8 @@ fn folded(run: &RunDir) -> Result<RunView, CliError> {
     Ok(view)
 }
 
-fn totals_of(agent: &massgen_view::AgentView) -> String {
-    let total = agent.cost.total();
+fn totals_of(view: &RunView, agent: &massgen_view::AgentView) -> String {
+    let total = view.ledger.agent(agent.card.alias).total();
     let answers = counted(agent.answers, "answer");
     let votes = counted(agent.votes, "vote");
     let calls = counted(total.calls, "call");

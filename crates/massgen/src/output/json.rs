@@ -1,9 +1,11 @@
-//! Every event as one line of JSON on stdout, as it is in the log.
+//! Every event as one line of JSON on stdout, as it is in the log; where a call ends, with
+//! how the sums stand.
 
 use std::io::{BufWriter, Write};
 use std::sync::Arc;
 
 use massgen_protocol::{Event, Millis};
+use massgen_view::Ledger;
 
 use super::{Ending, Output};
 use crate::error::CliError;
@@ -11,18 +13,26 @@ use crate::error::CliError;
 /// The event stream, for programs.
 pub struct Json<W: Write> {
     out: BufWriter<W>,
+    ledger: Ledger,
 }
 
 impl<W: Write> Json<W> {
     pub fn new(out: W) -> Json<W> {
-        Json { out: BufWriter::new(out) }
+        Json { out: BufWriter::new(out), ledger: Ledger::default() }
     }
 }
 
 impl<W: Write> Output for Json<W> {
     fn event(&mut self, event: &Arc<Event>) -> Result<(), CliError> {
-        serde_json::to_writer(&mut self.out, event.as_ref())
-            .map_err(|error| CliError::output(error.into()))?;
+        self.ledger.apply(event);
+        let written = match self.ledger.totals_after(event) {
+            None => serde_json::to_writer(&mut self.out, event.as_ref()),
+            Some(totals) => serde_json::to_value(event.as_ref()).and_then(|mut line| {
+                line["totals"] = totals;
+                serde_json::to_writer(&mut self.out, &line)
+            }),
+        };
+        written.map_err(|error| CliError::output(error.into()))?;
         self.out.write_all(b"\n").map_err(CliError::output)?;
         // Streamed text may wait for the next tick; a decision is what a reader waits for.
         if event.body.is_decision() { self.out.flush().map_err(CliError::output) } else { Ok(()) }

@@ -25,7 +25,7 @@ use json::Json;
 pub use look::{Look, Tone};
 use plain::{Plain, Quiet};
 pub use progress::tell;
-pub use totals::totals;
+pub use totals::{grouped, totals};
 
 use crate::cli::{Format, GlobalArgs};
 use crate::error::{CliError, Exit};

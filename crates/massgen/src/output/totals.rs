@@ -16,7 +16,8 @@ pub fn totals(elapsed_ms: u64, spend: &Spend) -> String {
     line
 }
 
-fn grouped(n: u64) -> String {
+/// Returns a number with its thousands told apart.
+pub fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut grouped = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -34,3 +34,22 @@ fn a_replay_prints_what_the_run_printed() {
     let replay = place.run(&["replay", "latest", "--no-wait", "--output", "json"]).expect(0);
     assert_eq!(events(&demo.stdout), events(&replay.stdout));
 }
+
+#[test]
+fn where_a_call_ends_the_sums_are_told() {
+    let place = Place::new();
+    let demo = place.run(&["demo", "--fast", "--output", "json"]).expect(0);
+    let shown = events(&demo.stdout);
+    let mut tokens = 0;
+    for event in shown.iter().filter(|event| !event["totals"].is_null()) {
+        tokens += event["spend"]["tokens"].as_u64().unwrap();
+        assert_eq!(event["totals"]["run"]["tokens"], tokens);
+        assert!(event["totals"]["agent"]["tokens"].as_u64().unwrap() <= tokens);
+    }
+    assert!(tokens > 0);
+    let ends = ["call_finished", "call_failed", "call_cancelled"];
+    for event in &shown {
+        assert_eq!(ends.contains(&event["type"].as_str().unwrap()), !event["totals"].is_null());
+    }
+    assert!(!place.run_file("events.jsonl").contains("\"totals\""), "the log has facts only");
+}

@@ -116,3 +116,24 @@ fn a_run_that_is_over_is_shown_as_complete() {
     assert_eq!(shown["finish_reason"], "completed");
     assert!(shown["final_answer"].as_str().unwrap().contains("A) 8 Gpc"));
 }
+
+#[test]
+fn what_a_run_cost_is_split_by_agent_round_model_and_tool() {
+    let place = with_a_run();
+    let shown = place.run(&["runs", "show", "latest", "--cost"]).expect(0);
+    for word in ["agent1", "  round 1", "all", "model", "new_answer", "cached"] {
+        assert!(shown.stdout.contains(word), "no `{word}`:\n{}", shown.stdout);
+    }
+    let json = place.run(&["runs", "show", "latest", "--cost", "--json"]).expect(0);
+    let cost: Value = serde_json::from_str(&json.stdout).unwrap();
+    let tokens = |costs: Vec<&Value>| -> u64 {
+        costs.iter().map(|cost| cost["tokens"].as_u64().unwrap()).sum()
+    };
+    let total = cost["total"]["tokens"].as_u64().unwrap();
+    let agents: Vec<&Value> = cost["agents"].as_object().unwrap().values().collect();
+    let rounds = agents.iter().flat_map(|agent| agent["rounds"].as_array().unwrap());
+    assert!(total > 0 && agents.len() == 4, "{cost}");
+    assert_eq!(tokens(agents.iter().map(|agent| &agent["total"]).collect()), total);
+    assert_eq!(tokens(rounds.collect()), total);
+    assert_eq!(tokens(cost["models"].as_object().unwrap().values().collect()), total);
+}
