@@ -1,13 +1,15 @@
 //! The roster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use massgen_protocol::{AgentId, AgentSpec, CallTimeouts};
 
-use crate::backend::backend;
+use crate::backend::{Around, Backend, Place as Standing, backend, file_name};
 use crate::known::AGENT;
+use crate::media::MEDIA_BYTES_MAX_DEFAULT;
 use crate::node::{Kind, Node};
 use crate::problem::{Place, shown};
+use crate::rate_limits::RateTable;
 use crate::reader::Reader;
 use crate::section::Section;
 use crate::sensitivity::sensitivity;
@@ -18,12 +20,21 @@ pub(crate) const AGENTS_MAX: usize = 5_000;
 /// Longest name of an agent.
 const ID_CHARS_MAX: usize = 100;
 
+/// The agents, and what of them is no part of a spec.
+#[derive(Debug, Default)]
+pub(crate) struct Roster {
+    pub agents: Vec<AgentSpec>,
+    /// Largest file that an agent is shown, where it is another than usual.
+    pub media_bytes_max: BTreeMap<AgentId, u64>,
+}
+
 /// Reads `agents`, or `agent` for a team of one.
 pub(crate) fn agents(
     reader: &mut Reader<'_>,
     top: &mut Section<'_>,
     timeouts: CallTimeouts,
-) -> Vec<AgentSpec> {
+    rates: &RateTable,
+) -> Roster {
     let (many, one) = (top.take("agents"), top.take("agent"));
     let nodes: Vec<(&Node, String)> = match (&many, &one) {
         (Some(many), Some(one)) => {
@@ -41,7 +52,7 @@ pub(crate) fn agents(
             Kind::Scalar { .. } if field.node.is_null() => Vec::new(),
             Kind::Scalar { .. } | Kind::Map(_) => {
                 reader.mismatch(field, "a list of agents");
-                return Vec::new();
+                return Roster::default();
             }
         },
         (None, Some(field)) => vec![(field.node, field.path.clone())],
@@ -55,14 +66,39 @@ pub(crate) fn agents(
     if let Some((node, path)) = nodes.get(AGENTS_MAX) {
         let message = format!("{} agents, at most {AGENTS_MAX} are taken", nodes.len());
         reader.error(node.at, path, message, None);
-        return Vec::new();
+        return Roster::default();
     }
     let mut ids: BTreeMap<String, Place> = BTreeMap::new();
-    let mut agents = Vec::new();
+    let mut roster = Roster::default();
+    let mut folders: BTreeSet<String> = BTreeSet::new();
     for (n, (node, path)) in nodes.into_iter().enumerate() {
-        agents.extend(agent(reader, node, path, n, timeouts, &mut ids));
+        let team = (timeouts, rates);
+        let Some((mut agent, media_bytes_max)) = agent(reader, node, path, n, team, &mut ids)
+        else {
+            continue;
+        };
+        if let Some(program) = &mut agent.backend.program {
+            program.cwd = own_folder(&program.cwd, &agent.id, &mut folders);
+        }
+        if media_bytes_max != MEDIA_BYTES_MAX_DEFAULT {
+            roster.media_bytes_max.insert(agent.id.clone(), media_bytes_max);
+        }
+        roster.agents.push(agent);
     }
-    agents
+    roster
+}
+
+/// Two agents that work in one folder would overwrite each other's files; a folder that
+/// lies elsewhere is the user's own business.
+fn own_folder(cwd: &str, agent: &AgentId, taken: &mut BTreeSet<String>) -> String {
+    let is_theirs = cwd.starts_with('/');
+    let own = if is_theirs || !taken.contains(cwd) {
+        cwd.to_owned()
+    } else {
+        format!("{}-{}", cwd.trim_end_matches('/'), file_name(&agent.0))
+    };
+    taken.insert(own.clone());
+    own
 }
 
 fn agent(
@@ -70,9 +106,9 @@ fn agent(
     node: &Node,
     path: String,
     n: usize,
-    timeouts: CallTimeouts,
+    (timeouts, rates): (CallTimeouts, &RateTable),
     ids: &mut BTreeMap<String, Place>,
-) -> Option<AgentSpec> {
+) -> Option<(AgentSpec, u64)> {
     let mut section = Section::open(reader, node, path, &AGENT)?;
     let id = id(reader, &mut section, n, ids);
     let system_message = reader.text(section.given("system_message"));
@@ -80,7 +116,11 @@ fn agent(
     let voting_sensitivity = sensitivity(reader, section.given("voting_sensitivity"));
     let backend_field = section.take("backend");
     let backend = match backend_field {
-        Some(field) if !field.node.is_null() => backend(reader, field.node, field.path, timeouts),
+        Some(field) if !field.node.is_null() => {
+            let agent = id.as_deref().unwrap_or_default();
+            let around = Around { timeouts, rates, agent, place: Standing::OfAgent };
+            backend(reader, field.node, field.path, around)
+        }
         Some(_) | None => {
             let at = backend_field.map_or(section.at, |field| field.key_at);
             let message = "this agent has no `backend`".to_owned();
@@ -90,13 +130,9 @@ fn agent(
         }
     };
     section.finish(reader);
-    Some(AgentSpec {
-        id: AgentId(id?),
-        system_message,
-        backend: backend?,
-        voting_sensitivity,
-        media: Vec::new(),
-    })
+    let (id, Backend { spec, media, media_bytes_max }) = (AgentId(id?), backend?);
+    let agent = AgentSpec { id, system_message, backend: spec, voting_sensitivity, media };
+    Some((agent, media_bytes_max))
 }
 
 fn id(

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::RateTable;
+
 /// Environment variables by name.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -35,4 +37,6 @@ pub struct Overrides {
     pub orchestrator_timeout_s: Option<u64>,
     pub seed: Option<u64>,
     pub prompts_dir: Option<String>,
+    /// Wins over the table of the config; a backend's own limits win over both.
+    pub rate_limits: Option<RateTable>,
 }

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use massgen_protocol::Secret;
+
 use crate::Environment;
 
 /// Why a text cannot be expanded.
@@ -28,6 +30,19 @@ pub(crate) enum Use {
     Secret,
 }
 
+/// Expands a text of a kept spec once more: what its variables hold was not written down.
+///
+/// # Errors
+/// The names of the variables that are not set.
+pub fn expand_again(written: &str, env: &Environment) -> Result<Secret, Vec<String>> {
+    expand(written, env, Use::Secret).map(Secret::new).map_err(|errors| {
+        let name = |error| match error {
+            ExpandError::NotSet { name } | ExpandError::Secret { name } => name,
+        };
+        errors.into_iter().map(name).collect()
+    })
+}
+
 /// Returns `text` with the variables put in, or all that is wrong with it.
 pub(crate) fn expand<'t>(
     text: &'t str,
@@ -39,22 +54,14 @@ pub(crate) fn expand<'t>(
     }
     let mut expanded = String::with_capacity(text.len());
     let mut errors = Vec::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("${") {
-        let (before, from) = rest.split_at(at);
-        if let Some(before) = before.strip_suffix('$') {
-            expanded.push_str(before);
-            expanded.push_str("${");
-            rest = &from[2..];
-            continue;
-        }
-        expanded.push_str(before);
-        let Some(variable) = variable(from) else {
-            expanded.push_str("${");
-            rest = &from[2..];
-            continue;
+    for piece in pieces(text) {
+        let variable = match piece {
+            Piece::Text(text) => {
+                expanded.push_str(text);
+                continue;
+            }
+            Piece::Variable(variable) => variable,
         };
-        rest = &from[variable.len..];
         let error = |e: fn(String) -> ExpandError| e(variable.name.to_owned());
         if used == Use::Recorded && is_secret_variable(variable.name) {
             errors.push(error(|name| ExpandError::Secret { name }));
@@ -68,7 +75,6 @@ pub(crate) fn expand<'t>(
             (None, None) => errors.push(error(|name| ExpandError::NotSet { name })),
         }
     }
-    expanded.push_str(rest);
     if errors.is_empty() { Ok(Cow::Owned(expanded)) } else { Err(errors) }
 }
 
@@ -78,9 +84,14 @@ pub(crate) fn sole_variable(text: &str) -> Option<&str> {
     (variable.len == text.len() && variable.default.is_none()).then_some(variable.name)
 }
 
+/// Returns whether the text is another one in another environment.
+pub(crate) fn has_variable(text: &str) -> bool {
+    pieces(text).any(|piece| matches!(piece, Piece::Variable(_)))
+}
+
 /// Returns whether a variable of this name holds something to be kept secret.
-fn is_secret_variable(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
+pub(crate) fn is_secret_variable(name: &str) -> bool {
+    let name = name.to_ascii_lowercase().replace('-', "_");
     let ends = ["_key", "_token", "_secret", "_password", "_passwd", "_credentials"];
     ends.iter().any(|end| name.ends_with(end)) || looks_secret(&name)
 }
@@ -98,6 +109,35 @@ struct Variable<'t> {
     name: &'t str,
     default: Option<&'t str>,
     len: usize,
+}
+
+/// A part of a text.
+enum Piece<'t> {
+    Text(&'t str),
+    Variable(Variable<'t>),
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = Piece<'_>> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        if let Some(variable) = variable(rest) {
+            rest = &rest[variable.len..];
+            return Some(Piece::Variable(variable));
+        }
+        let (piece, after) = match rest.find("${") {
+            None => (rest, ""),
+            Some(0) => rest.split_at(2),
+            // The dollar before says that this is no variable, and is not part of the text.
+            Some(1) if rest.starts_with('$') => (&rest[1..3], &rest[3..]),
+            Some(at) if rest[..at].ends_with('$') => rest.split_at(at - 1),
+            Some(at) => rest.split_at(at),
+        };
+        rest = after;
+        Some(Piece::Text(piece))
+    })
 }
 
 /// Reads a variable at the start of `text`, which begins with `${` if it does.
@@ -135,7 +175,18 @@ mod tests {
         check("${NONE:-x}${EMPTY:-y}${EMPTY}${HOST:-z}${NONE:-}", "xyh1");
         check("$HOST $ {HOST} ${} ${1} ${a.b} ${HOST", "$HOST $ {HOST} ${} ${1} ${a.b} ${HOST");
         check("$${HOST} $$${HOST}", "${HOST} $${HOST}");
+        check("é$${HOST}é${HOST}$", "é${HOST}éh1$");
         check("${NONE:-é${HOST}}", "é${HOST}");
+    }
+
+    #[test]
+    fn a_text_with_a_variable_is_told_from_one_without() {
+        for with in ["${A}", "x ${A:-b} y", "$${A}${B}"] {
+            assert!(has_variable(with), "{with}");
+        }
+        for without in ["", "$A", "$${A}", "${}", "${A", "${1}"] {
+            assert!(!has_variable(without), "{without}");
+        }
     }
 
     #[test]
@@ -143,6 +194,7 @@ mod tests {
         let missing = |name: &str| ExpandError::NotSet { name: name.to_owned() };
         let expanded = expand("${A}${HOST}${B}", &env(), Use::Recorded);
         assert_eq!(expanded, Err(vec![missing("A"), missing("B")]));
+        assert_eq!(expand_again("${A}${HOST}${B}", &env()), Err(vec!["A".into(), "B".into()]));
     }
 
     #[test]
@@ -150,6 +202,7 @@ mod tests {
         let error = ExpandError::Secret { name: "MY_API_KEY".to_owned() };
         assert_eq!(expand("${MY_API_KEY}", &env(), Use::Recorded), Err(vec![error]));
         assert_eq!(expand("${MY_API_KEY}", &env(), Use::Secret), Ok(Cow::Borrowed("s3cret")));
+        assert_eq!(expand_again("k=${MY_API_KEY}", &env()), Ok(Secret::new("k=s3cret")));
         assert_eq!(sole_variable("${MY_API_KEY}"), Some("MY_API_KEY"));
         assert_eq!(sole_variable("${MY_API_KEY}x"), None);
         assert_eq!(sole_variable("${MY_API_KEY:-x}"), None);

@@ -34,6 +34,16 @@ pub(crate) fn check_base_url(url: &str) -> Result<String, UrlFault> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
+/// Checks the address of one file, which may have a query.
+pub(crate) fn check_file_url(url: &str) -> Result<(), UrlFault> {
+    let before_query = url.split(['?', '#']).next().unwrap_or(url);
+    check_base_url(before_query)?;
+    if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(UrlFault::Blank);
+    }
+    Ok(())
+}
+
 /// Returns whether the server is on this machine or in a private network, where a
 /// key is rarely asked for.
 pub(crate) fn is_near(url: &str) -> bool {
@@ -132,5 +142,9 @@ mod tests {
         assert_eq!(check_base_url("https://:80"), Err(UrlFault::NoHost));
         assert_eq!(check_base_url("https://a b"), Err(UrlFault::Blank));
         assert_eq!(check_base_url("https://h/v1?key=x"), Err(UrlFault::Query));
+        assert_eq!(check_file_url("https://h/a.png?size=2#x"), Ok(()));
+        assert_eq!(check_file_url("https://h/a.png?size= 2"), Err(UrlFault::Blank));
+        assert_eq!(check_file_url("https://u:p@h/a.png"), Err(UrlFault::Credentials));
+        assert_eq!(check_file_url("a.png"), Err(UrlFault::Scheme));
     }
 }

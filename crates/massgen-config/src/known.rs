@@ -16,7 +16,7 @@ pub(crate) struct SectionKeys {
 
 pub(crate) static TOP: SectionKeys = SectionKeys {
     name: "the top level",
-    read: &["agents", "agent", "orchestrator", "timeout_settings", "prompt"],
+    read: &["agents", "agent", "orchestrator", "timeout_settings", "prompt", "rate_limits"],
     ignored: TOP_IGNORED,
 };
 
@@ -32,13 +32,47 @@ pub(crate) static BACKEND: SectionKeys = SectionKeys {
         "type",
         "model",
         "base_url",
+        "azure_endpoint",
+        "api_version",
+        "azure_deployment",
+        "agent_url",
+        "url",
         "api_key",
+        "organization",
+        "headers",
+        "default_headers",
+        "extra_headers",
         "max_tokens",
+        "max_output_tokens",
+        "max_completion_tokens",
+        "context_window",
+        "num_ctx",
         "prices",
+        "rate_limits",
         "tries_max",
+        "fallbacks",
+        "fallback_models",
         "script",
+        "command",
+        "args",
+        "env",
+        "cwd",
         "reasoning",
+        "reasoning_effort",
+        "model_reasoning_effort",
+        "max_thinking_tokens",
+        "thinking_config",
         "text",
+        "enable_web_search",
+        "enable_code_execution",
+        "enable_code_interpreter",
+        "enable_x_search",
+        "engine",
+        "max_results",
+        "search_prompt",
+        "search_context_size",
+        "upload_files",
+        "media_max_file_size_mb",
         "extra_body",
         // Refused with a word on where they belong.
         "system_message",
@@ -51,6 +85,30 @@ pub(crate) static BACKEND: SectionKeys = SectionKeys {
 pub(crate) static PRICES: SectionKeys = SectionKeys {
     name: "`backend.prices`",
     read: &["input", "output", "cache_read", "cache_write"],
+    ignored: &[],
+};
+
+pub(crate) static REASONING: SectionKeys = SectionKeys {
+    name: "`backend.reasoning`",
+    read: &["effort", "enabled", "summary", "budget_tokens", "max_tokens"],
+    ignored: &[],
+};
+
+pub(crate) static THINKING: SectionKeys = SectionKeys {
+    name: "`backend.thinking_config`",
+    read: &["thinking_budget", "thinkingBudget", "thinking_level", "thinkingLevel"],
+    ignored: &["include_thoughts", "includeThoughts"],
+};
+
+pub(crate) static RATE_LIMITS: SectionKeys = SectionKeys {
+    name: "`rate_limits`",
+    read: &["requests_per_minute", "rpm", "tokens_per_minute", "tpm", "requests_per_day", "rpd"],
+    ignored: &[],
+};
+
+pub(crate) static UPLOAD: SectionKeys = SectionKeys {
+    name: "`backend.upload_files`",
+    read: &["image_path", "audio_path", "video_path", "file_path"],
     ignored: &[],
 };
 
@@ -113,8 +171,20 @@ pub(crate) static TIMEOUTS: SectionKeys = SectionKeys {
     ignored: &[],
 };
 
-static SECTIONS: &[&SectionKeys] =
-    &[&TOP, &AGENT, &BACKEND, &PRICES, &ORCHESTRATOR, &COORDINATION, &BUDGET, &TIMEOUTS];
+static SECTIONS: &[&SectionKeys] = &[
+    &TOP,
+    &AGENT,
+    &BACKEND,
+    &PRICES,
+    &REASONING,
+    &THINKING,
+    &RATE_LIMITS,
+    &UPLOAD,
+    &ORCHESTRATOR,
+    &COORDINATION,
+    &BUDGET,
+    &TIMEOUTS,
+];
 
 /// Any of these at the top level marks a config of a MassGen that is long gone.
 pub(crate) const V1_MARKERS: &[&str] = &[
@@ -161,8 +231,21 @@ pub(crate) fn nearest_backend_key(key: &str) -> Option<&'static str> {
 pub(crate) const OWN_FIELDS: &[&str] =
     &["messages", "tools", "functions", "stream", "stream_options", "n", "input"];
 
+/// Wishes to an agent that is a program; models have no use for them.
+pub(crate) const AGENT_OPTIONS: &[&str] = &[
+    "allowed_tools",
+    "approval_mode",
+    "dangerously_skip_permissions",
+    "disallowed_tools",
+    "permission_mode",
+    "permission_policy",
+    "setting_sources",
+];
+
 /// Families of keys that a backend of MassGen knows.
 const IGNORED_PREFIXES: &[&str] = &[
+    // What MassGen notes for itself.
+    "_",
     "command_line_",
     "llm_circuit_breaker_",
     "gemini_backoff_",
@@ -177,7 +260,6 @@ const REQUEST_FIELDS: &[&str] = &[
     "frequency_penalty",
     "logit_bias",
     "logprobs",
-    "max_completion_tokens",
     "metadata",
     "min_p",
     "modalities",
@@ -189,7 +271,6 @@ const REQUEST_FIELDS: &[&str] = &[
     "prompt_cache_key",
     "prompt_cache_retention",
     "provider",
-    "reasoning_effort",
     "repetition_penalty",
     "response_format",
     "route",
@@ -234,12 +315,10 @@ const BACKEND_IGNORED: &[&str] = &[
     "agent_temporary_workspace_parent",
     "allow_midstream_peer_updates_before_checklist_submit",
     "allowed_tools",
-    "api_version",
     "approval_mode",
     "audio_generation_backend",
     "audio_generation_model",
     "auto_discover_custom_tools",
-    "azure_endpoint",
     "betas",
     "bootstrap_max_per_agent_per_round",
     "bootstrap_max_total",
@@ -274,7 +353,6 @@ const BACKEND_IGNORED: &[&str] = &[
     "criteria_mode",
     "custom_tools",
     "custom_tools_path",
-    "cwd",
     "dangerously_skip_permissions",
     "debug_delay_after_n_tools",
     "debug_delay_seconds",
@@ -289,8 +367,6 @@ const BACKEND_IGNORED: &[&str] = &[
     "drift_conflict_policy",
     "enable_audio_generation",
     "enable_code_based_tools",
-    "enable_code_execution",
-    "enable_code_interpreter",
     "enable_computer_use",
     "enable_execution_trace_analyzer",
     "enable_file_generation",
@@ -306,15 +382,10 @@ const BACKEND_IGNORED: &[&str] = &[
     "enable_strict_tool_use",
     "enable_tool_search",
     "enable_video_generation",
-    "enable_web_search",
-    "enable_x_search",
     "enforce_read_before_delete",
-    "engine",
-    "env",
     "exclude_custom_tools",
     "exclude_file_operation_mcps",
     "exclude_tools",
-    "extra_headers",
     "extra_query",
     "fairness_enabled",
     "fairness_lead_cap_answers",
@@ -338,18 +409,13 @@ const BACKEND_IGNORED: &[&str] = &[
     "max_interrupts_per_turn",
     "max_mcp_message_history",
     "max_midstream_injections_per_round",
-    "max_results",
-    "max_thinking_tokens",
     "mcp_servers",
-    "media_max_file_size_mb",
     "memory",
-    "model_reasoning_effort",
     "multimodal_config",
     "nlip",
     "nlip_config",
     "novelty_injection",
     "orchestrator_managed_round_evaluator",
-    "organization",
     "output_schema",
     "permission_mode",
     "permission_policy",
@@ -365,8 +431,6 @@ const BACKEND_IGNORED: &[&str] = &[
     "round_evaluator_refine",
     "round_evaluator_skip_synthesis",
     "round_evaluator_transformation_pressure",
-    "search_context_size",
-    "search_prompt",
     "session_id",
     "session_send_timeout_seconds",
     "session_storage_base",
@@ -381,9 +445,7 @@ const BACKEND_IGNORED: &[&str] = &[
     "subagent_types",
     "subtask",
     "system_message_mode",
-    "thinking_config",
     "tool_search_variant",
-    "upload_files",
     "use_default_prompt",
     "use_mcpwrapped_for_tool_filtering",
     "use_no_roots_wrapper",

@@ -39,28 +39,37 @@
 //! | `timeout_settings` | `presentation_`, `review_timeout_seconds`, `wrap_up_lead_seconds` | `null` switches a deadline off |
 //! | | `connect_`, `first_byte_`, `idle_`, `call_timeout_seconds` | of every model call |
 //! | `backend` | `prices` | `input`, `output`, `cache_read`, `cache_write` in US dollars for a million tokens |
+//! | | `context_window` | tokens of one conversation |
+//! | | `rate_limits` | see `docs/reference/backend-keys.md`, which has all keys of a backend |
+//! | | `fallbacks` | models, or whole backends, called where this one cannot be |
+//! | | `command`, `args`, `env`, `cwd` | an agent that is a program |
 //! | | `tries_max` | tries of one call |
 //! | | `script` | file of a `scripted` backend |
+//! | top level | `rate_limits` | limits by type and model |
 //!
 //! Every text may hold `${NAME}` and `${NAME:-default}`; `$${NAME}` is the text itself.
-//! Variables that hold secrets can stand in `api_key` only.
+//! Variables that hold secrets can stand in `api_key`, `headers` and `env` only.
 //!
 //! Not here: finding the file, asking local servers whether they are up, and
 //! checking that a key is valid.
 
 mod agents;
 mod backend;
+mod command_line;
 mod environment;
 mod expand;
+mod foreign;
 mod host;
 mod known;
 mod load;
+mod media;
 mod node;
 mod params;
 mod parse;
 mod policy;
 mod problem;
 mod quick;
+mod rate_limits;
 mod reader;
 mod report;
 mod scalar;
@@ -69,7 +78,10 @@ mod sensitivity;
 mod suggest;
 
 pub use environment::{Environment, Overrides};
+pub use expand::expand_again;
 pub use load::{Loaded, QUESTION_BYTES_MAX, Source, decode, load};
+pub use media::{MEDIA_BYTES_MAX_DEFAULT, media_endings, media_of_path};
 pub use parse::SOURCE_BYTES_MAX;
 pub use problem::{PROBLEMS_MAX, Problem, Severity};
 pub use quick::{QuickModel, quick_team, team_from_env};
+pub use rate_limits::RateTable;

@@ -1,13 +1,16 @@
 //! A config file to the spec of a run.
 
-use massgen_protocol::{Prices, Question, RunSpec};
+use std::collections::BTreeMap;
 
-use crate::agents::agents;
+use massgen_protocol::{AgentId, Prices, Question, RunSpec};
+
+use crate::agents::{Roster, agents};
 use crate::known::{TOP, V1_MARKERS};
 use crate::node::{Kind, Node};
 use crate::parse::parse;
 use crate::policy::{Team, team};
 use crate::problem::{Place, Problem, Severity};
+use crate::rate_limits::RateTable;
 use crate::reader::Reader;
 use crate::report::Report;
 use crate::section::Section;
@@ -31,6 +34,14 @@ pub struct Loaded {
     pub spec: Result<RunSpec, Vec<Problem>>,
     /// What the user should know and the run can live with.
     pub notices: Vec<Problem>,
+    /// Largest file that an agent is shown, in bytes, where the config says so.
+    pub media_bytes_max: BTreeMap<AgentId, u64>,
+}
+
+/// What the whole tree comes to.
+pub(crate) struct Run {
+    pub spec: RunSpec,
+    pub media_bytes_max: BTreeMap<AgentId, u64>,
 }
 
 /// Reads a config. Problems come all at once, in the order of the file.
@@ -82,17 +93,17 @@ pub fn decode(name: &str, bytes: &[u8]) -> Result<String, Problem> {
 }
 
 /// Gives what was read its final form; notices stay also where errors stand.
-pub(crate) fn finish(reader: Reader<'_>, spec: Option<RunSpec>) -> Loaded {
+pub(crate) fn finish(reader: Reader<'_>, run: Option<Run>) -> Loaded {
     let (errors, notices) = reader.report.finish();
-    let spec = match spec {
-        Some(spec) if errors.is_empty() => Ok(spec),
-        Some(_) | None => Err(errors),
+    let (spec, media_bytes_max) = match run {
+        Some(run) if errors.is_empty() => (Ok(run.spec), run.media_bytes_max),
+        Some(_) | None => (Err(errors), BTreeMap::new()),
     };
-    Loaded { spec, notices }
+    Loaded { spec, notices, media_bytes_max }
 }
 
 /// Reads the whole tree. `None` comes with at least one error.
-pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) -> Option<RunSpec> {
+pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) -> Option<Run> {
     if root.is_null() || !matches!(root.kind, Kind::Map(_)) {
         let message = format!("a config is a map of keys, found {}", root.noun());
         let hint = "begin with `agents:`".to_owned();
@@ -104,7 +115,15 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) 
         return None;
     }
     let team = team(reader, &mut top, overrides);
-    let mut agents = agents(reader, &mut top, team.timeouts);
+    let mut rates = RateTable::default();
+    if let Some(field) = top.given("rate_limits") {
+        rates.read(reader, field.node, field.path);
+    }
+    if let Some(table) = &overrides.rate_limits {
+        rates.extend(table);
+    }
+    let roster = agents(reader, &mut top, team.timeouts, &rates);
+    let Roster { mut agents, media_bytes_max } = roster;
     let question = question(reader, &mut top, overrides);
     top.finish(reader);
     if let Some(system_message) = &overrides.system_message {
@@ -121,7 +140,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) 
     let question = question?;
     let Team { policy, seed, prompts_dir, .. } = team;
     let seed = seed.unwrap_or_else(|| seed_of(&question));
-    Some(RunSpec { question: Question { text: question }, agents, policy, seed, prompts_dir })
+    let question = Question { text: question };
+    let spec = RunSpec { question, agents, policy, seed, prompts_dir };
+    Some(Run { spec, media_bytes_max })
 }
 
 /// A config of the first MassGen shares nothing with ours but its ending.

@@ -2,7 +2,7 @@
 
 use massgen_protocol::{BackendType, RunSpec, backend_type, backend_types};
 
-use crate::load::{Loaded, finish, read};
+use crate::load::{finish, read};
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::reader::Reader;
@@ -32,8 +32,7 @@ pub fn quick_team(
     let root = Node::entries([("agents", Node::list(Default::default(), agents.collect()))]);
     let mut reader = Reader { env, report: Report::new("command line") };
     let spec = read(&mut reader, &root, overrides);
-    let Loaded { spec, notices: _ } = finish(reader, spec);
-    spec
+    finish(reader, spec).spec
 }
 
 /// Returns the default model of every provider whose key is in the environment, in

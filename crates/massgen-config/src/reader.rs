@@ -2,11 +2,11 @@
 
 use std::ops::RangeInclusive;
 
-use massgen_protocol::Secret;
+use massgen_protocol::{HeaderText, Secret};
 use serde_json::{Map, Number as JsonNumber, Value};
 
 use crate::Environment;
-use crate::expand::{ExpandError, Use, expand, looks_secret};
+use crate::expand::{ExpandError, Use, expand, has_variable, is_secret_variable, looks_secret};
 use crate::node::{Kind, Node};
 use crate::problem::{Place, shown};
 use crate::report::Report;
@@ -15,6 +15,25 @@ use crate::section::Field;
 
 /// Longest time that can be set: 30 days. A larger number is most likely in the wrong unit.
 pub(crate) const SECONDS_MAX: f64 = 30.0 * 24.0 * 3_600.0;
+
+/// Shortest text that is taken for a key.
+const SECRET_LEN_MIN: usize = 6;
+
+/// How keys of well-known services begin.
+const KEY_PREFIXES: [&str; 12] = [
+    "Bearer ",
+    "Basic ",
+    "sk-",
+    "AIza",
+    "xai-",
+    "gsk_",
+    "ghp_",
+    "github_pat_",
+    "hf_",
+    "nvapi-",
+    "xoxb-",
+    "csk-",
+];
 
 /// Reads values and keeps what is wrong with them.
 pub(crate) struct Reader<'a> {
@@ -74,6 +93,53 @@ impl Reader<'_> {
         }
     }
 
+    /// Reads a text that may hold a key, and so is written down by where it came from only.
+    /// `name` says whether it does.
+    pub fn secret_text(&mut self, name: &str, field: &Field<'_>) -> Option<HeaderText> {
+        let Kind::Scalar { text, .. } = &field.node.kind else {
+            self.mismatch(field, "a text");
+            return None;
+        };
+        let value = self.expanded(text, field.node.at, &field.path, Use::Secret)?;
+        if has_variable(text) {
+            return Some(HeaderText::Expanded {
+                written: text.to_string(),
+                value: Secret::new(value),
+            });
+        }
+        // Nothing secret has few letters: `true`, `3`, `beta`.
+        if value.len() >= SECRET_LEN_MIN && (is_secret_variable(name) || looks_like_key(&value)) {
+            let message = format!(
+                "`{}` looks like a secret, and what is written here is written to the log",
+                shown(name)
+            );
+            let hint = "name a variable instead: `${NAME}`".to_owned();
+            self.error(field.node.at, &field.path, message, Some(hint));
+            return None;
+        }
+        Some(HeaderText::Plain { value })
+    }
+
+    /// Reads a list of texts; one text is a list of one.
+    pub fn texts(&mut self, field: Option<Field<'_>>) -> Option<Vec<String>> {
+        let field = field?;
+        let nodes = match &field.node.kind {
+            Kind::Scalar { .. } => std::slice::from_ref(field.node),
+            Kind::List(items) => items,
+            Kind::Map(_) => {
+                self.mismatch(&field, "a list of texts");
+                return None;
+            }
+        };
+        let read = |(n, node)| {
+            let path = format!("{}[{n}]", field.path);
+            self.text(Some(Field { node, key_at: field.key_at, path }))
+        };
+        // All of them are read, so that all that is wrong is told.
+        let texts: Vec<Option<String>> = nodes.iter().enumerate().map(read).collect();
+        texts.into_iter().collect()
+    }
+
     fn expanded(&mut self, text: &str, at: Place, path: &str, used: Use) -> Option<String> {
         let errors = match expand(text, self.env, used) {
             Ok(expanded) => return Some(expanded.into_owned()),
@@ -87,7 +153,7 @@ impl Reader<'_> {
                 ),
                 ExpandError::Secret { name } => (
                     format!("`{name}` looks like a secret, and this value is written to the log"),
-                    "only `api_key` may hold a secret".to_owned(),
+                    "only `api_key`, `headers` and `env` may hold a secret".to_owned(),
                 ),
             };
             self.error(at, path, message, Some(hint));
@@ -261,11 +327,16 @@ impl Reader<'_> {
                 "`{}` looks like a secret, and fields of a request are written to the log",
                 shown(key)
             );
-            let hint = "only `api_key` of a backend may hold a secret".to_owned();
+            let hint =
+                "only `api_key`, `headers` and `env` of a backend may hold a secret".to_owned();
             self.error(at, path, message, Some(hint));
         }
         is_secret
     }
+}
+
+fn looks_like_key(value: &str) -> bool {
+    KEY_PREFIXES.iter().any(|prefix| value.starts_with(prefix))
 }
 
 fn scalar(node: &Node) -> Option<&str> {

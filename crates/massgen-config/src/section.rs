@@ -75,6 +75,20 @@ impl<'n> Section<'n> {
         self.take(key).filter(|field| !field.node.is_null())
     }
 
+    /// Returns the value of a key if `wanted` says so; else it is left to another reader.
+    pub fn given_if(
+        &mut self,
+        key: &'static str,
+        wanted: impl FnOnce(&Field<'n>) -> bool,
+    ) -> Option<Field<'n>> {
+        let n = self.entries.iter().position(|entry| &*entry.key == key)?;
+        let field = field(&self.path, &self.entries[n]);
+        wanted(&field).then(|| {
+            self.taken[n] = true;
+            field
+        })
+    }
+
     /// Returns the fields that nobody has read yet.
     pub fn rest(&mut self) -> Vec<(&'n str, Field<'n>)> {
         let left = self.entries.iter().zip(&mut self.taken).filter(|(_, taken)| !**taken);
