@@ -9,7 +9,7 @@ use aho_corasick::{AhoCorasick, Input, MatchKind};
 use massgen_protocol::{RunSpec, Secret};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::LogError;
 use crate::key_shape::{KEY_SHAPES, KeyShape};
@@ -73,7 +73,7 @@ impl Redactor {
 
     /// Makes a redactor for all keys of a run.
     pub fn for_spec(spec: &RunSpec) -> Result<Redactor, LogError> {
-        let keys = spec.agents.iter().filter_map(|agent| agent.backend.api_key.secret());
+        let keys = spec.agents.iter().flat_map(|agent| agent.backend.secrets());
         Redactor::new(keys.map(Secret::expose))
     }
 
@@ -115,6 +115,8 @@ impl Redactor {
             Value::Array(values) => {
                 values.into_iter().map(|value| self.redact_tree(value, words)).collect()
             }
+            // A file of megabytes has something like a key by chance, and would be broken.
+            Value::Object(fields) if is_inline_file(&fields) => Value::Object(fields),
             Value::Object(fields) => {
                 let fields = fields.into_iter().map(|(name, value)| {
                     let name = match words {
@@ -255,6 +257,17 @@ fn is_word_of_format(text: &str) -> bool {
         || text.strip_prefix("agent").is_some_and(|rest| {
             rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'#' || byte == b'.')
         })
+}
+
+/// Returns whether this is a file that is part of a run's spec, as its bytes.
+fn is_inline_file(fields: &Map<String, Value>) -> bool {
+    let is_base64 = |b: u8| b.is_ascii_alphanumeric() || b"+/=".contains(&b);
+    fields.len() == 2
+        && fields.get("from").and_then(Value::as_str) == Some("inline")
+        && fields
+            .get("base64")
+            .and_then(Value::as_str)
+            .is_some_and(|text| text.bytes().all(is_base64))
 }
 
 /// Returns where the text's end begins that is a beginning of `whole`, the longest if several.

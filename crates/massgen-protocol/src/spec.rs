@@ -108,6 +108,19 @@ impl BackendSpec {
     }
 }
 
+impl BackendSpec {
+    /// Returns every secret in it and in its fallbacks, for whoever keeps logs clean.
+    pub fn secrets(&self) -> Vec<&Secret> {
+        let env = self.program.iter().flat_map(|program| &program.env);
+        let texts = self.headers.iter().chain(env);
+        let secret_texts = texts.filter_map(|(name, text)| text.secret(name));
+        let mut secrets: Vec<&Secret> = self.api_key.secret().into_iter().collect();
+        secrets.extend(secret_texts);
+        secrets.extend(self.fallbacks.iter().flat_map(BackendSpec::secrets));
+        secrets
+    }
+}
+
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -187,6 +200,23 @@ impl HeaderText {
         match self {
             HeaderText::Plain { value } => value,
             HeaderText::Expanded { value, .. } => value.expose(),
+        }
+    }
+}
+
+impl HeaderText {
+    /// Returns what is to be looked for in logs, if the text is called like a secret or
+    /// comes from a variable that is: what else comes from the environment (`${HOME}`)
+    /// are ordinary words, and a log without them could not be read.
+    fn secret(&self, name: &str) -> Option<&Secret> {
+        const WORDS: [&str; 8] =
+            ["key", "token", "secret", "passw", "auth", "credential", "cookie", "_pat"];
+        match self {
+            HeaderText::Plain { .. } => None,
+            HeaderText::Expanded { written, value } => {
+                let called = format!("{name} {written}").to_ascii_lowercase();
+                WORDS.iter().any(|word| called.contains(word)).then_some(value)
+            }
         }
     }
 }

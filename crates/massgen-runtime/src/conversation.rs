@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use massgen_protocol::{
-    AssistantTurn, Epoch, Message, ModelCall, Part, Role, ToolCallId, ToolResult, ToolSpec,
+    AssistantTurn, Epoch, Media, Message, ModelCall, Part, Role, ToolCallId, ToolResult, ToolSpec,
 };
 
 /// Bytes a token takes at least, on average; few enough to estimate rather too much.
@@ -44,6 +44,14 @@ impl Conversation {
 
     pub(crate) fn say(&mut self, role: Role, text: String) {
         self.push(Message::text(role, text));
+    }
+
+    /// Says a text about files, which come first: models read a question better after
+    /// what it is about.
+    pub(crate) fn show(&mut self, media: &[Media], text: String) {
+        let media = media.iter().cloned().map(Part::Media);
+        let parts = media.chain([Part::Text { text }]).collect();
+        self.push(Message { role: Role::User, parts });
     }
 
     pub(crate) fn turn(&mut self, turn: &AssistantTurn) {

@@ -398,10 +398,13 @@ impl Engine {
                 let system = self.agents[id.agent.at()].conversation.is_empty();
                 let system = system.then(|| self.system_words(id.agent));
                 let conversation = &mut self.agents[id.agent.at()].conversation;
+                // Said once, at the very beginning: all that follows is appended.
                 if let Some(system) = system {
                     conversation.say(Role::System, system);
+                    conversation.show(&self.spec.agents[id.agent.at()].media, text);
+                } else {
+                    conversation.say(Role::User, text);
                 }
-                conversation.say(Role::User, text);
             }
             Append::Results(results) => {
                 let results = results

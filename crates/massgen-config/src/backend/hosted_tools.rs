@@ -1,14 +1,15 @@
 //! Tools that run at the provider: switched on here, if the type has them.
 
-use massgen_protocol::{BackendType, HostedTools, WireFormat, backend_types};
+use massgen_protocol::{BackendType, Capabilities, HostedTools, backend_types};
 
 use crate::reader::Reader;
 use crate::section::Section;
 
-/// One tool: its keys, its name for people, and where it is switched on.
+/// One tool: its keys, its name for people, who offers it, and where it is switched on.
 struct Tool {
     keys: &'static [&'static str],
     title: &'static str,
+    offered: fn(&Capabilities) -> bool,
     slot: fn(&mut HostedTools) -> &mut bool,
 }
 
@@ -16,16 +17,19 @@ const TOOLS: [Tool; 3] = [
     Tool {
         keys: &["enable_web_search"],
         title: "web search of its own",
+        offered: |capabilities| capabilities.web_search,
         slot: |tools| &mut tools.web_search,
     },
     Tool {
         keys: &["enable_code_execution", "enable_code_interpreter"],
         title: "code execution of its own",
+        offered: |capabilities| capabilities.code_execution,
         slot: |tools| &mut tools.code_execution,
     },
     Tool {
         keys: &["enable_x_search"],
         title: "search in posts of X",
+        offered: |capabilities| capabilities.x_search,
         slot: |tools| &mut tools.x_search,
     },
 ];
@@ -46,12 +50,15 @@ pub(super) fn hosted_tools(
                 continue;
             }
             let Some(kind) = kind else { continue };
-            if *(tool.slot)(&mut capabilities(kind)) {
+            if offers(kind, tool) {
                 *(tool.slot)(&mut tools) = true;
                 continue;
             }
             let message = format!("`{}` has no {}", kind.name, tool.title);
-            let hint = format!("leave `{key}` out, or take one of {}", types_with(tool));
+            let hint = match types_with(tool) {
+                types if types.is_empty() => format!("leave `{key}` out"),
+                types => format!("leave `{key}` out, or take a `type` that has: {types}"),
+            };
             reader.error(at, &path, message, Some(hint));
         }
     }
@@ -59,19 +66,13 @@ pub(super) fn hosted_tools(
 }
 
 fn types_with(tool: &Tool) -> String {
-    let can = |kind: &&BackendType| *(tool.slot)(&mut capabilities(kind)) && kind.is_callable();
+    let can = |kind: &&BackendType| (tool.offered)(&kind.capabilities) && kind.is_callable();
     let names: Vec<String> =
         backend_types().iter().filter(can).map(|kind| format!("`{}`", kind.name)).collect();
     names.join(", ")
 }
 
-fn capabilities(kind: &BackendType) -> HostedTools {
-    match (kind.name, kind.format) {
-        ("grok", _) => HostedTools { web_search: true, code_execution: true, x_search: true },
-        ("openai" | "azure_openai" | "claude" | "gemini", _) | (_, WireFormat::Acp) => {
-            HostedTools { web_search: true, code_execution: true, x_search: false }
-        }
-        ("openrouter", _) => HostedTools { web_search: true, ..HostedTools::default() },
-        _ => HostedTools::default(),
-    }
+fn offers(kind: &BackendType, tool: &Tool) -> bool {
+    // An agent of another maker brings its own, if it is allowed to use them.
+    (tool.offered)(&kind.capabilities) || kind.capabilities.own_tools
 }

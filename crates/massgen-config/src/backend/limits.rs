@@ -1,6 +1,6 @@
 //! What a call may be and cost: tokens in, tokens out, prices.
 
-use massgen_protocol::{BackendSpec, BackendType, Prices, WireFormat};
+use massgen_protocol::{BackendSpec, BackendType, Prices, WireFormat, model_facts};
 
 use crate::known::PRICES;
 use crate::reader::Reader;
@@ -47,7 +47,9 @@ pub(super) fn prices(reader: &mut Reader<'_>, section: &mut Section<'_>) -> Opti
     Some(Prices { input_micros, cache_read_micros, cache_write_micros, output_micros })
 }
 
-/// Takes the prices as they are written; what is known of the model stands in for them.
-pub(super) fn fill(spec: &mut BackendSpec, written: Option<Prices>) {
-    spec.prices = written.unwrap_or_default();
+/// Takes what is written; what is known of the model stands in for the rest.
+pub(super) fn fill(spec: &mut BackendSpec, prices: Option<Prices>) {
+    let facts = model_facts(&spec.kind, &spec.model).unwrap_or_default();
+    spec.prices = prices.or(facts.prices).unwrap_or_default();
+    spec.context_window = spec.context_window.or(facts.context_window);
 }

@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use massgen_log::{REDACTED, Redactor, RunDir};
-use massgen_protocol::{Arguments, Event, EventBody, Part};
+use massgen_protocol::{
+    ApiKey, Arguments, BackendSpec, Event, EventBody, HeaderText, Media, MediaKind, MediaSource,
+    Part, Program, Secret,
+};
 
 use crate::fixture::{Fixture, KEY, new_run, redactor, write_all};
 use crate::samples::{Parts, one_of_each, sample};
@@ -199,4 +202,49 @@ fn texts_made_of_prefixes_take_no_longer_than_others() {
         // Quadratic work on so much takes minutes in an unoptimised build.
         assert!(start.elapsed().as_secs() < 10, "{piece}: {:?}", start.elapsed());
     }
+}
+
+#[test]
+fn secrets_of_headers_programs_and_fallbacks_are_found_and_ordinary_words_are_kept() {
+    let expanded = |written: &str, value: &str| HeaderText::Expanded {
+        written: written.to_owned(),
+        value: Secret::new(value),
+    };
+    let mut run = new_run("Why?", 0);
+    let backend = &mut run.spec.agents[0].backend;
+    backend.headers.insert("X-Gateway".to_owned(), expanded("${GATEWAY_TOKEN}", "gw-secret-1"));
+    let mut fallback = BackendSpec::new("vllm", "m", "http://h/v1");
+    fallback.api_key = ApiKey::Given { value: Secret::new("fallback-key") };
+    let env = [
+        ("HOME".to_owned(), expanded("${HOME}", "/home/user")),
+        ("LOGIN_PASSWORD".to_owned(), expanded("${LOGIN}", "hunter-22")),
+    ];
+    fallback.program = Some(Program {
+        command: "agent".to_owned(),
+        args: Vec::new(),
+        env: env.into(),
+        cwd: "/tmp".to_owned(),
+    });
+    backend.fallbacks = vec![fallback];
+    let redactor = Redactor::for_spec(&run.spec).unwrap();
+    let told = redactor.redact("gw-secret-1 fallback-key hunter-22 /home/user");
+    assert_eq!(told, format!("{REDACTED} {REDACTED} {REDACTED} /home/user"));
+}
+
+#[test]
+fn a_file_in_the_spec_keeps_every_byte() {
+    // Its base64 holds what has the shape of a key, as some part of a large file will.
+    let base64 = format!("9{}9999", foreign().iter().find(|key| key.starts_with("AKIA")).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = new_run("Why?", 0);
+    run.spec.agents[0].media = vec![Media {
+        kind: MediaKind::Image,
+        media_type: "image/png".to_owned(),
+        name: None,
+        source: MediaSource::Inline { base64: base64.clone() },
+    }];
+    assert_ne!(Redactor::new([]).unwrap().redact(&base64), base64, "it does have that shape");
+    let kept = RunDir::create(dir.path(), run, &redactor()).unwrap().manifest().spec.clone();
+    let source = &kept.agents[0].media[0].source;
+    assert_eq!(*source, MediaSource::Inline { base64 });
 }

@@ -4,6 +4,7 @@
 
 mod faults;
 mod faults_of_python;
+mod media;
 mod resume;
 mod rules;
 mod seams;

@@ -55,7 +55,7 @@ pub(super) fn connect(
         url,
         headers,
         max_output_tokens: spec.max_output_tokens,
-        params: spec.params.clone(),
+        params: request::with_reasoning(spec),
         quirks: Quirks {
             asks_for_cost: backend_type.name == "openrouter",
             assistant_between_tool_and_user: backend_type.name == "mistral",

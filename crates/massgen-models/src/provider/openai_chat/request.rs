@@ -1,6 +1,8 @@
 //! A call → the body of its request.
 
-use massgen_protocol::{Arguments, Message, ModelCall, Part, Role, ToolCall, ToolSpec};
+use massgen_protocol::{
+    Arguments, BackendSpec, Message, ModelCall, Part, Role, ToolCall, ToolSpec,
+};
 use serde_json::{Map, Value, json};
 
 use super::{FIELD_PARTS, FIELD_TAGS, NATIVE_DETAILS};
@@ -60,6 +62,25 @@ pub(crate) fn body(
         }
     }
     Value::Object(body)
+}
+
+/// Returns the user's own fields, and how much the model is to think as this server
+/// calls it; a field of the user's wins.
+pub(crate) fn with_reasoning(spec: &BackendSpec) -> Map<String, Value> {
+    let mut params = spec.params.clone();
+    let effort = spec.reasoning.effort.as_ref();
+    if spec.kind == "openrouter" {
+        let mut reasoning = Map::new();
+        reasoning.extend(effort.map(|effort| ("effort".to_owned(), json!(effort))));
+        let budget = spec.reasoning.budget_tokens;
+        reasoning.extend(budget.map(|tokens| ("max_tokens".to_owned(), json!(tokens))));
+        if !reasoning.is_empty() {
+            params.entry("reasoning").or_insert(Value::Object(reasoning));
+        }
+    } else if let Some(effort) = effort {
+        params.entry("reasoning_effort").or_insert(json!(effort));
+    }
+    params
 }
 
 /// Returns the name of the output bound: OpenAI's reasoning models refuse the old one.
@@ -197,6 +218,22 @@ fn tool_call(call: &ToolCall) -> Value {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn thinking_is_asked_for_in_the_servers_own_words() {
+        let params = |kind: &str, own: Value| {
+            let mut spec = BackendSpec::new(kind, "m", "");
+            spec.reasoning.effort = Some("low".to_owned());
+            spec.reasoning.budget_tokens = Some(9);
+            spec.params = own.as_object().unwrap().clone();
+            Value::Object(with_reasoning(&spec))
+        };
+        assert_eq!(params("vllm", json!({})), json!({"reasoning_effort": "low"}));
+        let both = json!({"reasoning": {"effort": "low", "max_tokens": 9}});
+        assert_eq!(params("openrouter", json!({})), both);
+        let own = json!({"reasoning_effort": null});
+        assert_eq!(params("vllm", own.clone()), own);
+    }
 
     #[test]
     fn the_bound_has_the_name_its_model_takes() {
