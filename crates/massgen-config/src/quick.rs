@@ -12,7 +12,8 @@ use crate::{Environment, Overrides};
 /// One agent of a quick team.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuickModel {
-    /// As the user wrote it; `groq/llama-3.3-70b-versatile` names the type as well.
+    /// As the user wrote it; `groq/llama-3.3-70b-versatile` names the type as well. Empty for
+    /// the usual one of `kind`.
     pub model: String,
     pub base_url: Option<String>,
     /// The `type` of its backend, where it is known.
@@ -71,7 +72,10 @@ fn backend(quick: &QuickModel) -> Node {
             Some(_) | None => (None, quick.model.as_str()),
         },
     };
-    let mut entries = vec![("model", Node::text(model))];
+    let mut entries = Vec::new();
+    if !model.is_empty() {
+        entries.push(("model", Node::text(model)));
+    }
     entries.extend(kind.map(|kind| ("type", Node::text(kind))));
     entries.extend(quick.base_url.as_deref().map(|url| ("base_url", Node::text(url))));
     Node::entries(entries)

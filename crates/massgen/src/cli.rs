@@ -108,9 +108,18 @@ pub struct RunArgs {
     #[arg(long = "model", short, value_name = "MODEL", conflicts_with = "config")]
     pub models: Vec<String>,
 
-    /// Server that speaks OpenAI Chat Completions, for all of `--model`
-    #[arg(long, value_name = "URL", requires = "models")]
+    /// Type of backend for all of `--model`, or of a team of one with its usual model
+    #[arg(long, value_name = "TYPE", conflicts_with = "config")]
+    pub backend: Option<String>,
+
+    /// Server for all of `--model`; it speaks OpenAI Chat Completions unless `--backend` says
+    /// otherwise
+    #[arg(long, value_name = "URL", conflicts_with = "config")]
     pub base_url: Option<String>,
+
+    /// File to show to every agent with the question: an image, a PDF, …; repeat it for each
+    #[arg(long = "attach", value_name = "FILE")]
+    pub attachments: Vec<PathBuf>,
 
     /// Seed of every random choice of the run
     #[arg(long, value_name = "N", help_heading = "Limits")]
@@ -132,6 +141,17 @@ pub struct RunArgs {
         help_heading = "Limits"
     )]
     pub max_calls: Option<u32>,
+
+    /// Keep within the limits that a file has for types and models, or without one within those
+    /// of Gemini's free tier
+    #[arg(
+        long,
+        value_name = "FILE",
+        num_args = 0..=1,
+        require_equals = true,
+        help_heading = "Limits"
+    )]
+    pub rate_limit: Option<Option<PathBuf>>,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -250,11 +270,14 @@ impl RunArgs {
             ("QUESTION", !self.question.is_empty()),
             ("--config", self.config.is_some()),
             ("--model", !self.models.is_empty()),
+            ("--backend", self.backend.is_some()),
             ("--base-url", self.base_url.is_some()),
+            ("--attach", !self.attachments.is_empty()),
             ("--seed", self.seed.is_some()),
             ("--orchestrator-timeout", self.orchestrator_timeout.is_some()),
             ("--max-cost", self.max_cost.is_some()),
             ("--max-calls", self.max_calls.is_some()),
+            ("--rate-limit", self.rate_limit.is_some()),
         ];
         given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
     }

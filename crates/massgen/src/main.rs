@@ -1,11 +1,13 @@
 //! The massgen command.
 
+mod attachments;
 mod cli;
 mod command;
 mod demo;
 mod error;
 mod output;
 mod panic;
+mod secrets;
 mod team;
 
 use std::io::Write;

@@ -6,12 +6,13 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use massgen_config::{
-    Environment, Loaded, Overrides, Problem, QUESTION_BYTES_MAX, QuickModel, SOURCE_BYTES_MAX,
-    Source, decode, load, quick_team, team_from_env,
+    Environment, Loaded, Overrides, Problem, QUESTION_BYTES_MAX, QuickModel, RateTable,
+    SOURCE_BYTES_MAX, Source, decode, load, quick_team, team_from_env,
 };
 use massgen_models::LocalServer;
-use massgen_protocol::{ApiKey, RunSpec, backend_type};
+use massgen_protocol::RunSpec;
 
+use crate::attachments;
 use crate::cli::RunArgs;
 use crate::error::CliError;
 
@@ -53,20 +54,34 @@ pub fn build(
         question: question(arguments)?,
         orchestrator_timeout_s: arguments.orchestrator_timeout,
         seed: arguments.seed,
+        rate_limits: rate_limits(arguments, env)?,
         ..Overrides::default()
     };
+    let mut media_bytes_max = BTreeMap::new();
     let mut team = match &arguments.config {
-        Some(path) => from_config(path, env, &overrides)?,
+        Some(path) => {
+            let loaded = from_config(path, env, &overrides)?;
+            media_bytes_max = loaded.media_bytes_max;
+            // A run may be resumed from another folder.
+            let config_path = Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+            let spec = loaded.spec.map_err(told)?;
+            Team { spec, config_path, notices: loaded.notices }
+        }
         None if overrides.question.is_none() => return Err(no_question()),
         None => {
-            let models = match arguments.models.as_slice() {
-                [] => found_models(env, servers)?,
-                named => quick_models(named, arguments.base_url.as_deref()),
+            let models = match (arguments.models.as_slice(), &arguments.backend) {
+                ([], None) => found_models(env, servers)?,
+                // The type's own model.
+                ([], Some(_)) => quick_models(&[String::new()], arguments),
+                (named, _) => quick_models(named, arguments),
             };
             let spec = quick_team(&models, env, &overrides).map_err(told)?;
             Team { spec, config_path: None, notices: Vec::new() }
         }
     };
+    attachments::attach(&mut team.spec, &arguments.attachments)?;
+    attachments::read(&mut team.spec, &media_bytes_max, team.config_path.as_deref())?;
+    place_programs(&mut team.spec);
     let budget = &mut team.spec.policy.budget;
     if let Some(dollars) = arguments.max_cost {
         // Bounded by the command line, so nothing is lost.
@@ -76,14 +91,47 @@ pub fn build(
     Ok(team)
 }
 
-fn from_config(path: &Path, env: &Environment, overrides: &Overrides) -> Result<Team, CliError> {
+/// Reads a config; what is wrong with it is told with what else is to be said of it.
+fn from_config(path: &Path, env: &Environment, overrides: &Overrides) -> Result<Loaded, CliError> {
     let name = path.display().to_string();
     let text = read_config(path)?;
-    let Loaded { spec, notices } = load(&Source { name: &name, text: &text }, env, overrides);
-    let spec = spec.map_err(|errors| told([notices.clone(), errors].concat()))?;
-    // A run may be resumed from another folder.
-    let config_path = Some(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-    Ok(Team { spec, config_path, notices })
+    let loaded = load(&Source { name: &name, text: &text }, env, overrides);
+    match loaded.spec {
+        Ok(spec) => Ok(Loaded { spec: Ok(spec), ..loaded }),
+        Err(errors) => Err(told([loaded.notices, errors].concat())),
+    }
+}
+
+/// Returns the spec that a config has for a question.
+///
+/// # Errors
+/// Everything that is wrong with the config now.
+pub fn spec_of_config(path: &Path, question: &str, env: &Environment) -> Result<RunSpec, CliError> {
+    let overrides = Overrides { question: Some(question.to_owned()), ..Overrides::default() };
+    from_config(path, env, &overrides)?.spec.map_err(told)
+}
+
+/// Agents that are programs may change where they are, so their folders are named in full.
+fn place_programs(spec: &mut RunSpec) {
+    let backends = spec.agents.iter_mut().map(|agent| &mut agent.backend);
+    let backends = backends.flat_map(|backend| {
+        let fallbacks = backend.fallbacks.iter_mut().filter_map(|spec| spec.program.as_mut());
+        fallbacks.chain(backend.program.as_mut())
+    });
+    for program in backends {
+        if let Ok(absolute) = std::path::absolute(&program.cwd) {
+            program.cwd = absolute.to_string_lossy().into_owned();
+        }
+    }
+}
+
+/// Reads the file of `--rate-limit`; without one, the limits that come with MassGen hold.
+fn rate_limits(arguments: &RunArgs, env: &Environment) -> Result<Option<RateTable>, CliError> {
+    let Some(file) = &arguments.rate_limit else { return Ok(None) };
+    let Some(path) = file else { return Ok(Some(RateTable::built_in())) };
+    let text = read_config(path)?;
+    let name = path.display().to_string();
+    RateTable::load(&Source { name: &name, text: &text }, env).map(Some).map_err(told)
 }
 
 fn read_config(path: &Path) -> Result<String, CliError> {
@@ -106,11 +154,11 @@ fn read_config(path: &Path) -> Result<String, CliError> {
     decode(&name.to_string(), &bytes).map_err(|problem| told(vec![problem]))
 }
 
-fn quick_models(named: &[String], base_url: Option<&str>) -> Vec<QuickModel> {
+fn quick_models(named: &[String], arguments: &RunArgs) -> Vec<QuickModel> {
     let quick = |model: &String| QuickModel {
         model: model.clone(),
-        base_url: base_url.map(str::to_owned),
-        kind: None,
+        base_url: arguments.base_url.clone(),
+        kind: arguments.backend.clone(),
     };
     named.iter().map(quick).collect()
 }
@@ -207,56 +255,4 @@ pub fn prompt_texts(spec: &RunSpec) -> Result<BTreeMap<String, String>, CliError
         texts.insert(name.to_owned(), text);
     }
     Ok(texts)
-}
-
-/// Looks the keys of a kept spec up again; a log holds none.
-///
-/// # Errors
-/// If a key is no longer where it came from.
-pub fn restore_keys(
-    spec: &mut RunSpec,
-    env: &Environment,
-    config_path: Option<&Path>,
-) -> Result<(), CliError> {
-    let mut config: Option<RunSpec> = None;
-    for agent in &mut spec.agents {
-        match &mut agent.backend.api_key {
-            ApiKey::None => {}
-            ApiKey::Env { name, value } => {
-                let found = env.vars.get(name).filter(|value| !value.trim().is_empty());
-                let needs_key =
-                    backend_type(&agent.backend.kind).is_none_or(|kind| kind.needs_key());
-                match found {
-                    Some(found) => *value = massgen_protocol::Secret::new(found.trim()),
-                    None if !needs_key => {}
-                    None => {
-                        let message =
-                            format!("agent `{}` needs the key in `{name}`, not set now", agent.id);
-                        return Err(CliError::configuration(message)
-                            .hint(format!("set `{name}` as it was when the run began")));
-                    }
-                }
-            }
-            given @ ApiKey::Given { .. } => {
-                let lost = || {
-                    let message =
-                        format!("the key of agent `{}` stood in a config not found now", agent.id);
-                    CliError::configuration(message)
-                        .hint("keep the config where it was when the run began")
-                };
-                let path = config_path.ok_or_else(lost)?;
-                if config.is_none() {
-                    let overrides = Overrides {
-                        question: Some(spec.question.text.clone()),
-                        ..Overrides::default()
-                    };
-                    config = Some(from_config(path, env, &overrides)?.spec);
-                }
-                let agents = config.as_ref().map_or(&[][..], |config| &config.agents);
-                let same = agents.iter().find(|other| other.id == agent.id).ok_or_else(lost)?;
-                *given = same.backend.api_key.clone();
-            }
-        }
-    }
-    Ok(())
 }

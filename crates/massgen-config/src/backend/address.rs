@@ -9,7 +9,7 @@ use crate::section::{Field, Section};
 
 use super::has_address;
 
-/// An address, and who gave it.
+/// An address, and where it was given.
 pub(super) struct Address {
     pub url: String,
     pub given: Given,
@@ -17,11 +17,11 @@ pub(super) struct Address {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Given {
-    ByConfig,
+    Config,
     /// By the variable that the provider's own library reads.
-    ByEnvironment,
+    Environment,
     /// The type's own.
-    ByTable,
+    Table,
 }
 
 /// Keys that hold an address; the types that read more than `base_url`.
@@ -56,7 +56,7 @@ pub(super) fn address(
             reader.error(section.at, &section.path_of("script"), message, Some(hint));
             return None;
         };
-        return reader.text(Some(field)).map(|url| Address { url, given: Given::ByConfig });
+        return reader.text(Some(field)).map(|url| Address { url, given: Given::Config });
     }
     if let (Some(field), Some(_)) = (script, kind) {
         let message = "`script` has an effect with `type: scripted` only".to_owned();
@@ -68,13 +68,13 @@ pub(super) fn address(
             let message = format!("`{}` is a program: it has no address", kind.name);
             reader.report.notice(field.key_at, &field.path, message, None);
         }
-        return Some(Address { url: String::new(), given: Given::ByTable });
+        return Some(Address { url: String::new(), given: Given::Table });
     }
     let address = match written {
         Some(field) => {
             let (at, path) = (field.node.at, field.path.clone());
             let url = reader.text(Some(field))?;
-            Address { url: checked(reader, &url, at, &path)?, given: Given::ByConfig }
+            Address { url: checked(reader, &url, at, &path)?, given: Given::Config }
         }
         None => not_written(reader, section, kind?)?,
     };
@@ -126,10 +126,10 @@ fn not_written(
     if let Some((name, url)) = set.filter(|(_, url)| !url.is_empty()) {
         let path = format!("{name} in the environment");
         let url = checked(reader, &url, section.at, &path)?;
-        return Some(Address { url, given: Given::ByEnvironment });
+        return Some(Address { url, given: Given::Environment });
     }
     if let Some(url) = kind.base_url {
-        return Some(Address { url: url.to_owned(), given: Given::ByTable });
+        return Some(Address { url: url.to_owned(), given: Given::Table });
     }
     let message = format!("`{}` needs the address of its server", kind.name);
     let hint = match variable {

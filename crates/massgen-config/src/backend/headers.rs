@@ -44,7 +44,7 @@ pub(super) fn headers(
 ) -> Option<BTreeMap<String, HeaderText>> {
     let mut headers = BTreeMap::new();
     let is_openai = kind.is_some_and(|kind| kind.name == "openai")
-        && address.is_some_and(|address| address.given != Given::ByConfig);
+        && address.is_some_and(|address| address.given != Given::Config);
     for (variable, name) in VARIABLES.iter().filter(|_| is_openai) {
         let set = reader.env.vars.get(*variable).map(|value| value.trim());
         if let Some(value) = set.filter(|value| is_header_value(value)) {

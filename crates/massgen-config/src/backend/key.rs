@@ -33,7 +33,7 @@ pub(super) fn api_key(
     if headers.is_some_and(has_key) {
         return Some(ApiKey::None);
     }
-    let is_given = address.given != Given::ByTable;
+    let is_given = address.given != Given::Table;
     // The generic type takes its key from the provider whose address is given.
     let by_url = backend_type_of_url(&address.url).filter(|_| is_given);
     let key_env = match by_url {
@@ -44,7 +44,7 @@ pub(super) fn api_key(
     let is_program = kind.format == WireFormat::Acp;
     if let Some((name, value)) = env_key(reader, key_env) {
         let is_elsewhere = by_url.is_none() && !is_near(&address.url);
-        let is_chosen_here = address.given == Given::ByConfig && kind.base_url.is_some();
+        let is_chosen_here = address.given == Given::Config && kind.base_url.is_some();
         if is_elsewhere && is_chosen_here && !kind.local {
             let message = format!("the key in `{name}` is sent to `{}`", shown(host(&address.url)));
             let hint = "give that server its own key with `api_key: ${NAME}`".to_owned();
