@@ -153,12 +153,16 @@ impl<F: Format> Decode for EventStream<F> {
     fn end(&mut self, lost: Option<&str>, out: &mut Out) -> Decoded {
         if self.shape == Shape::Document && lost.is_none() {
             let document = std::mem::take(&mut self.document);
-            let Ok(document) = serde_json::from_slice::<Value>(&document) else {
-                let message = "neither an event stream nor JSON; is `base_url` the root of an API \
-                               that speaks this format?";
-                return Err(self.garbled(message));
-            };
-            self.format.document(&document, out)?;
+            match serde_json::from_slice::<Value>(&document) {
+                Ok(document) => self.format.document(&document, out)?,
+                // It broke off, which the end below says.
+                Err(error) if error.is_eof() => {}
+                Err(_) => {
+                    let message = "neither an event stream nor JSON; is `base_url` the root of an \
+                                   API that speaks this format?";
+                    return Err(self.garbled(message));
+                }
+            }
         } else {
             let mut frames = std::mem::take(&mut self.frames);
             if let Some(Frame::Data { event, data }) = frames.rest()

@@ -428,7 +428,9 @@ async fn refusal(target: Target, url: Url, mut response: Response) -> (CallFailu
         }
     };
     failure.status = Some(code);
-    failure.retry_after_ms = http::retry_after_ms(&headers, SystemTime::now());
+    if let Some(wish) = http::retry_after_ms(&headers, SystemTime::now()) {
+        failure.retry_after_ms = Some(wish);
+    }
     if failure.kind == FailureKind::BadRequest && code == 404 {
         let address = http::server_of(&url);
         let path = url.path();

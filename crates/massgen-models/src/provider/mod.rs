@@ -11,10 +11,12 @@ mod conformance;
 mod decode;
 mod endpoint;
 mod events;
+mod gemini;
 mod http_call;
 mod leaked;
 mod openai_chat;
 mod reported;
+mod rpc_status;
 mod turn;
 
 use std::sync::Arc;
@@ -33,9 +35,9 @@ pub(crate) fn connect(
 ) -> Option<Result<Arc<dyn Backend>, EndpointError>> {
     match backend_type.format {
         WireFormat::OpenAiChat => Some(openai_chat::connect(spec, backend_type)),
+        WireFormat::GeminiGenerate => Some(gemini::connect(spec)),
         WireFormat::OpenAiResponses
         | WireFormat::AnthropicMessages
-        | WireFormat::GeminiGenerate
         | WireFormat::OllamaChat
         | WireFormat::Acp
         | WireFormat::A2a

@@ -3,6 +3,7 @@
 use massgen_protocol::{CallFailure, FailureKind};
 use serde_json::Value;
 
+use super::rpc_status;
 use crate::failure::Failures;
 
 /// An error as a server reports it, whatever its shape.
@@ -13,6 +14,9 @@ pub(crate) struct Reported {
     words: Vec<String>,
     /// A `code` or `status` that is an HTTP status.
     status: Option<u16>,
+    /// Waiting does not help, whatever the status says.
+    is_out_of_quota: bool,
+    retry_after_ms: Option<u64>,
 }
 
 impl Reported {
@@ -60,6 +64,10 @@ impl Reported {
                 }
             }
         }
+        let details = rpc_status::details(error);
+        reported.words.extend(details.reasons);
+        reported.is_out_of_quota = details.is_out_of_quota;
+        reported.retry_after_ms = details.retry_after_ms;
         reported
     }
 
@@ -74,10 +82,9 @@ impl Reported {
     /// Returns the failure; `status` is that of the answer, unless it claimed success.
     pub(crate) fn failure(&self, status: Option<u16>, failures: &Failures) -> CallFailure {
         let status = status.or(self.status);
-        let kind = self
-            .words
-            .iter()
-            .find_map(|word| kind_of_word(word))
+        let quota = self.is_out_of_quota.then_some(FailureKind::Quota);
+        let kind = quota
+            .or_else(|| self.words.iter().find_map(|word| kind_of_word(word)))
             .or_else(|| status.map(kind_of_status))
             .or_else(|| self.words.iter().find_map(|word| kind_of_vague_word(word)))
             // One that says nothing of its kind, inside a success, is the server's own trouble.
@@ -91,6 +98,7 @@ impl Reported {
         };
         let mut failure = failures.of(kind, &message);
         failure.status = status;
+        failure.retry_after_ms = self.retry_after_ms;
         failure
     }
 }
@@ -111,6 +119,7 @@ fn kind_of_word(word: &str) -> Option<FailureKind> {
         | "exceed_context_size_error"
         | "request_too_large" => FailureKind::ContextTooLong,
         "invalid_api_key"
+        | "api_key_invalid"
         | "authentication_error"
         | "invalid_authentication_error"
         | "permission_error"
@@ -141,13 +150,23 @@ fn kind_of_vague_word(word: &str) -> Option<FailureKind> {
         | "internal_error"
         | "internalservererror"
         | "service_unavailable"
+        | "internal"
+        | "aborted"
         | "timeout" => FailureKind::Unavailable,
+        "unavailable" => FailureKind::Overloaded,
+        "deadline_exceeded" => FailureKind::TimedOut,
+        "resource_exhausted" => FailureKind::RateLimited,
+        "unauthenticated" => FailureKind::Auth,
         "invalid_request_error"
         | "invalid_request"
         | "model_not_found"
         | "not_found_error"
         | "badrequesterror"
         | "notfounderror"
+        | "invalid_argument"
+        | "failed_precondition"
+        | "out_of_range"
+        | "not_found"
         | "unsupported_parameter"
         | "invalid_value" => FailureKind::BadRequest,
         _ => return None,

@@ -74,6 +74,7 @@ pub(super) static TYPES: &[BackendType] = &[
         name: "gemini",
         title: "Gemini",
         format: WireFormat::GeminiGenerate,
+        base_url: Some("https://generativelanguage.googleapis.com"),
         key_env: &["GOOGLE_API_KEY", "GEMINI_API_KEY"],
         default_model: Some("gemini-3-flash-preview"),
         capabilities: Capabilities {
@@ -83,7 +84,6 @@ pub(super) static TYPES: &[BackendType] = &[
             ..Capabilities::CHAT
         },
         catalogue: Some("gemini"),
-        status: Status::NotInBuild { instead: BY_OPENROUTER },
         ..HOSTED
     },
     BackendType {
