@@ -59,8 +59,9 @@ fn a_team_comes_from_the_keys_that_are_there() {
         ("MOONSHOT_API_KEY", "k"),
         ("KIMI_API_KEY", "  "),
         ("ANTHROPIC_API_KEY", "k"),
+        ("UI_TARS_API_KEY", "k"),
         ("VLLM_API_KEY", "k"),
     ]);
-    assert_eq!(kinds(&env), ["moonshot"]);
+    assert_eq!(kinds(&env), ["claude", "moonshot"]);
     assert!(quick_team(&team_from_env(&env), &env, &asked()).is_ok());
 }

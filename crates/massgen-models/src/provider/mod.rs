@@ -4,6 +4,7 @@
 //! reply. Around it `http_call` sends, reads, continues and amends; `events` finds
 //! the events in the bytes; `turn` assembles what they say.
 
+mod anthropic;
 mod arguments;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
@@ -35,9 +36,9 @@ pub(crate) fn connect(
 ) -> Option<Result<Arc<dyn Backend>, EndpointError>> {
     match backend_type.format {
         WireFormat::OpenAiChat => Some(openai_chat::connect(spec, backend_type)),
+        WireFormat::AnthropicMessages => Some(anthropic::connect(spec)),
         WireFormat::GeminiGenerate => Some(gemini::connect(spec)),
         WireFormat::OpenAiResponses
-        | WireFormat::AnthropicMessages
         | WireFormat::OllamaChat
         | WireFormat::Acp
         | WireFormat::A2a

@@ -112,6 +112,7 @@ fn kind_of_word(word: &str) -> Option<FailureKind> {
         | "billing_hard_limit_reached"
         | "billing_not_active"
         | "exceeded_current_quota_error"
+        | "billing_error"
         | "payment_required" => FailureKind::Quota,
         "context_length_exceeded"
         | "context_window_exceeded"

@@ -58,6 +58,7 @@ pub(super) static TYPES: &[BackendType] = &[
         name: "claude",
         title: "Claude",
         format: WireFormat::AnthropicMessages,
+        base_url: Some("https://api.anthropic.com"),
         key_env: &["ANTHROPIC_API_KEY"],
         default_model: Some("claude-opus-4-6"),
         capabilities: Capabilities {
@@ -67,7 +68,6 @@ pub(super) static TYPES: &[BackendType] = &[
             ..Capabilities::CHAT
         },
         catalogue: Some("claude"),
-        status: Status::NotInBuild { instead: BY_OPENROUTER },
         ..HOSTED
     },
     BackendType {
