@@ -27,6 +27,7 @@
 //! This crate decides nothing about the run: it does not know rounds, budgets
 //! or prompts.
 
+mod a2a;
 mod backend;
 mod breaker;
 mod cost;
@@ -41,6 +42,7 @@ mod repetition;
 mod retry;
 mod scripted;
 mod sse;
+mod text_calls;
 
 pub use backend::{Backend, Beat, Beats};
 pub use cost::cost_micros;

@@ -6,6 +6,8 @@
 use massgen_protocol::Arguments;
 use serde_json::{Map, Value};
 
+use super::loose;
+
 /// Places tried for the start of arguments that were sent twice.
 const RESTARTS_MAX: usize = 64;
 
@@ -76,8 +78,9 @@ fn mend(text: &str) -> Option<Map<String, Value>> {
             return Some(object);
         }
     }
-    // Line breaks and tabs written as they are inside strings.
-    object(&with_control_characters_escaped(text)?).ok()
+    // Line breaks and tabs written as they are inside strings, and then all the rest.
+    let escaped = with_control_characters_escaped(text);
+    escaped.and_then(|text| object(&text).ok()).or_else(|| loose::object(text))
 }
 
 /// Returns the text with control characters inside strings escaped, if there are any.
@@ -153,6 +156,8 @@ mod tests {
             "{\"a\": \"two\nlines\\n\tand \\\"tabs\\\"\"}",
             &json!({"a": "two\nlines\n\tand \"tabs\""}),
         );
+        mended("{'agent_id': 'agent1', sure: True,}", &json!({"agent_id": "agent1", "sure": true}));
+        mended(r#"{"a": "\(x\)"}"#, &json!({"a": "\\(x\\)"}));
     }
 
     #[test]

@@ -68,6 +68,10 @@ impl<F: Format> EventStream<F> {
         }
     }
 
+    pub(crate) fn format(&self) -> &F {
+        &self.format
+    }
+
     fn garbled(&self, what: &str) -> CallFailure {
         let message = format!("the reply is not {}: {what}", F::NAME);
         self.failures.of(FailureKind::Garbled, &message)

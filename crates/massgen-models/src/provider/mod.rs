@@ -5,18 +5,19 @@
 //! the events in the bytes; `turn` assembles what they say.
 
 mod anthropic;
-mod arguments;
+pub(crate) mod arguments;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
-mod conformance;
-mod decode;
-mod endpoint;
-mod events;
+pub(crate) mod conformance;
+pub(crate) mod decode;
+pub(crate) mod endpoint;
+pub(crate) mod events;
 mod gemini;
 mod http_call;
 mod leaked;
+pub(crate) mod loose;
 mod openai_chat;
-mod reported;
+pub(crate) mod reported;
 mod rpc_status;
 mod turn;
 
@@ -38,10 +39,10 @@ pub(crate) fn connect(
         WireFormat::OpenAiChat => Some(openai_chat::connect(spec, backend_type)),
         WireFormat::AnthropicMessages => Some(anthropic::connect(spec)),
         WireFormat::GeminiGenerate => Some(gemini::connect(spec)),
+        WireFormat::A2a => Some(crate::a2a::connect(spec)),
         WireFormat::OpenAiResponses
         | WireFormat::OllamaChat
         | WireFormat::Acp
-        | WireFormat::A2a
         | WireFormat::AgentCli
         | WireFormat::PythonFramework
         | WireFormat::Scripted => None,

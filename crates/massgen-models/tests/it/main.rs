@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod a2a;
 mod conformance;
 mod discovery;
 mod faults;

@@ -323,6 +323,10 @@ pub(super) static TYPES: &[BackendType] = &[
         name: "a2a",
         title: "any remote agent with Agent2Agent",
         format: WireFormat::A2a,
+        key_env: &["A2A_API_KEY"],
+        default_model: Some("agent"),
+        local: true,
+        status: Status::Ready,
         capabilities: Capabilities { files: true, ..Capabilities::AGENT },
         ..AGENT
     },
