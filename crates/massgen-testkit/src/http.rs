@@ -62,7 +62,7 @@ impl Reader {
             self.exactly(length.map_err(|_| malformed("content-length"))?).await?
         };
         let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Some(Request { n: 0, method, path, headers, body }))
+        Ok(Some(Request::new(method, path, headers, body)))
     }
 
     /// Waits until the client has closed the connection. A client that sends
@@ -158,8 +158,13 @@ fn reason(status: u16) -> &'static str {
         400 => "Bad Request",
         401 => "Unauthorized",
         404 => "Not Found",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        408 => "Request Timeout",
+        413 => "Payload Too Large",
         429 => "Too Many Requests",
         500 => "Internal Server Error",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
         _ => "Status",
     }

@@ -5,14 +5,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
+use crate::encode::Counts;
+use crate::format::{Endpoint, Format};
 use crate::http::{Reader, write_chunk, write_end, write_head};
-use crate::reply::Piece;
-use crate::{Reply, Request, Script};
+use crate::prefix_cache::{Kept, PrefixCache};
+use crate::render::{Rendered, Sent, render};
+use crate::{Reply, Request, Script, listing};
 
 /// Requests kept for inspection; later ones are counted only, so that a
 /// benchmark with a hundred thousand requests does not measure this list.
@@ -32,6 +34,15 @@ pub struct Stats {
     pub first_request: Option<Instant>,
 }
 
+/// How a server is set up besides its script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// 0 for a free one.
+    pub port: u16,
+    /// Counts tokens and cache hits itself and reports them as usage.
+    pub prefix_cache: Option<PrefixCache>,
+}
+
 /// A running server; dropping it stops it.
 pub struct Server {
     address: SocketAddr,
@@ -44,6 +55,10 @@ struct State {
     script: Script,
     stats: watch::Sender<Stats>,
     records: Mutex<Vec<Arc<Request>>>,
+    prefix_cache: Option<PrefixCache>,
+    kept: Mutex<Kept>,
+    /// What was counted for each of `records`.
+    counted: Mutex<Vec<Counts>>,
 }
 
 impl Server {
@@ -53,25 +68,37 @@ impl Server {
     ///
     /// If the machine has no free loopback port: no test can go on without.
     pub fn start(script: Script) -> Server {
-        match Server::start_on(0, script) {
+        Server::start_with(Setup::default(), script)
+    }
+
+    /// Starts a server as set up.
+    ///
+    /// # Panics
+    ///
+    /// If it cannot listen.
+    pub fn start_with(setup: Setup, script: Script) -> Server {
+        match Server::try_start(setup, script) {
             Ok(server) => server,
             Err(error) => panic!("cannot listen on loopback: {error}"),
         }
     }
 
-    /// Starts a server on this port, 0 for a free one.
+    /// Starts a server as set up.
     ///
     /// # Errors
     ///
     /// If the port cannot be listened on or the thread not started.
-    pub fn start_on(port: u16, script: Script) -> io::Result<Server> {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", port))?;
+    pub fn try_start(setup: Setup, script: Script) -> io::Result<Server> {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", setup.port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let state = Arc::new(State {
             script,
             stats: watch::Sender::new(Stats::default()),
             records: Mutex::new(Vec::new()),
+            prefix_cache: setup.prefix_cache,
+            kept: Mutex::default(),
+            counted: Mutex::default(),
         });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -93,9 +120,20 @@ impl Server {
         self.address
     }
 
-    /// Returns the root of the API, without a trailing slash.
+    /// Returns the root of the Chat Completions API, without a trailing slash.
     pub fn base_url(&self) -> String {
-        format!("http://{}/v1", self.address)
+        self.base_url_of(Format::Chat)
+    }
+
+    /// Returns the root of a format's API, as the `base_url` of a backend: with the
+    /// version, without a trailing slash.
+    pub fn base_url_of(&self, format: Format) -> String {
+        format!("{}{}", self.url(), format.root_path())
+    }
+
+    /// Returns the server's address alone, which is what some SDKs want.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
     }
 
     pub fn stats(&self) -> Stats {
@@ -114,7 +152,13 @@ impl Server {
 
     /// Returns the completions asked for so far, in order.
     pub fn requests(&self) -> Vec<Arc<Request>> {
-        self.state.records().clone()
+        lock(&self.state.records).clone()
+    }
+
+    /// Returns what a server with a prefix cache counted for each of `requests`, whether
+    /// or not its format has a way to say so.
+    pub fn counted(&self) -> Vec<Counts> {
+        lock(&self.state.counted).clone()
     }
 }
 
@@ -128,24 +172,56 @@ impl Drop for Server {
     }
 }
 
-impl State {
-    fn records(&self) -> MutexGuard<'_, Vec<Arc<Request>>> {
-        self.records.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
+impl State {
     /// Counts and records a request, and gives it its number.
-    fn admit(&self, mut request: Request) -> Arc<Request> {
-        let mut records = self.records();
+    fn admit(&self, mut request: Request) -> (Arc<Request>, Result<Option<Counts>, &'static str>) {
+        let mut records = lock(&self.records);
         self.stats.send_modify(|stats| {
             request.n = stats.requests;
             stats.requests += 1;
             stats.first_request.get_or_insert_with(Instant::now);
         });
         let request = Arc::new(request);
+        let counts = match self.prefix_cache {
+            Some(cache) => lock(&self.kept).count(cache, &request).map(Some),
+            None => Ok(None),
+        };
         if records.len() < RECORDS_MAX {
             records.push(request.clone());
+            lock(&self.counted).push(counts.unwrap_or_default().unwrap_or_default());
         }
-        request
+        (request, counts)
+    }
+
+    /// Returns what a request gets, and whether it is a completion.
+    fn answer(&self, request: Request) -> (Option<Rendered>, bool) {
+        let (request, reply, counts) = match request.endpoint() {
+            Endpoint::Completion(_) => {
+                let (request, counts) = self.admit(request);
+                let (reply, counts) = match counts {
+                    Ok(counts) => ((self.script)(&request), counts),
+                    Err(refusal) => (Reply::error(400, "invalid_request_error", refusal), None),
+                };
+                let rendered = (!reply.refuse).then(|| render(&reply, &request, counts));
+                return (rendered, true);
+            }
+            Endpoint::CountTokens(format) => {
+                let reply = listing::token_count(format, &request);
+                (request, reply, None)
+            }
+            Endpoint::Models(format) => {
+                let reply = listing::models(format, &request);
+                (request, reply, None)
+            }
+            Endpoint::OllamaVersion => (request, listing::ollama_version(), None),
+            Endpoint::OllamaShow => (request, listing::ollama_show(), None),
+            Endpoint::Unknown => (request, Reply::error(404, "not_found", "no such path"), None),
+        };
+        (Some(render(&reply, &request, counts)), false)
     }
 }
 
@@ -173,40 +249,36 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
     let (read, mut write) = stream.into_split();
     let mut reader = Reader::new(read);
     while let Ok(Some(request)) = reader.next().await {
-        let completion = request.method == "POST" && request.path.ends_with("/chat/completions");
-        let reply = if completion {
-            let request = state.admit(request);
-            (state.script)(&request)
-        } else if request.method == "GET" && request.path.ends_with("/models") {
-            let model = json!({"id": "loopback", "object": "model", "owned_by": "testkit"});
-            Reply::json(200, &json!({"object": "list", "data": [model]}))
-        } else {
-            Reply::error(404, "not_found", "no such path")
-        };
-        if reply.refuse {
-            return;
-        }
+        let (Some(rendered), completion) = state.answer(request) else { return };
         let sent = async {
             // The head goes out with the first bytes, so that a pause before
             // them holds it back too.
             let mut head_sent = false;
-            for piece in &reply.pieces {
-                match piece {
-                    Piece::Bytes(bytes) => {
-                        if !head_sent {
-                            write_head(&mut write, reply.status, &reply.headers).await?;
-                            head_sent = true;
-                        }
-                        write_chunk(&mut write, bytes).await?;
+            for piece in &rendered.sent {
+                let (bytes, times) = match piece {
+                    Sent::Bytes(bytes) => (bytes, 1),
+                    Sent::Again(bytes, times) => (bytes, *times),
+                    Sent::Delay(pause) => {
+                        tokio::time::sleep(*pause).await;
+                        continue;
                     }
-                    Piece::Delay(pause) => tokio::time::sleep(*pause).await,
-                    Piece::Gate(gate) => gate.pass().await,
-                    Piece::Stall => std::future::pending().await,
-                    Piece::Drop => return Ok(false),
+                    Sent::Gate(gate) => {
+                        gate.pass().await;
+                        continue;
+                    }
+                    Sent::Stall => std::future::pending().await,
+                    Sent::Drop => return Ok(false),
+                };
+                if !head_sent {
+                    write_head(&mut write, rendered.status, &rendered.headers).await?;
+                    head_sent = true;
+                }
+                for _ in 0..times {
+                    write_chunk(&mut write, bytes).await?;
                 }
             }
             if !head_sent {
-                write_head(&mut write, reply.status, &reply.headers).await?;
+                write_head(&mut write, rendered.status, &rendered.headers).await?;
             }
             write_end(&mut write).await?;
             io::Result::Ok(true)

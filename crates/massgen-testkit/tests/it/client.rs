@@ -27,11 +27,17 @@ impl Client {
         Client(BufReader::new(TcpStream::connect(server.address()).unwrap()))
     }
 
+    /// Asks for a stream of Chat Completions.
     pub fn send(&mut self, body: &Value) {
+        let mut body = body.clone();
+        body["stream"] = true.into();
+        self.send_to("/v1/chat/completions", &body);
+    }
+
+    pub fn send_to(&mut self, path: &str, body: &Value) {
         let body = body.to_string();
         let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nX-Key: Abc\r\n\
-             content-length: {}\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nhost: x\r\nX-Key: Abc\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
         self.0.get_mut().write_all(head.as_bytes()).unwrap();
@@ -70,6 +76,11 @@ impl Client {
 
     pub fn ask(&mut self, body: &Value) -> Answer {
         self.send(body);
+        self.answer().unwrap()
+    }
+
+    pub fn ask_at(&mut self, path: &str, body: &Value) -> Answer {
+        self.send_to(path, body);
         self.answer().unwrap()
     }
 }
