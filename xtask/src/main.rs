@@ -5,6 +5,7 @@
 
 mod bench;
 mod catalogue;
+mod corpus;
 mod repo;
 mod tidy;
 mod verify;
@@ -23,6 +24,11 @@ const CHORES: &[Chore] = &[
         name: "tidy",
         about: "Check the rules of the repository: crate edges, file sizes, fixtures, secrets",
         run: tidy::run,
+    },
+    Chore {
+        name: "corpus",
+        about: "Read the configs that MassGen users have; --write keeps which load",
+        run: corpus::run,
     },
     Chore {
         name: "verify",

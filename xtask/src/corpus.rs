@@ -1,0 +1,143 @@
+//! The configs that MassGen users have, read with what this build understands.
+//!
+//! `cargo xtask corpus` reads every config of `../shared/corpus` with a made-up key for
+//! every provider, prints what became of each, and fails if one that could be read
+//! before, by `xtask/corpus.txt`, no longer can. `--write` keeps the new state there.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use massgen_config::{Environment, Overrides, Problem, RateTable, Source, decode, load};
+use massgen_protocol::backend_types;
+
+use crate::repo::{root, say};
+
+/// Beside the work tree, where this is developed.
+const CORPUS: &str = "../shared/corpus";
+const EXPECTED: &str = "xtask/corpus.txt";
+
+/// Variables besides keys that configs of the corpus name.
+const VARIABLES: &[(&str, &str)] = &[
+    ("AZURE_OPENAI_ENDPOINT", "https://made-up.openai.azure.com"),
+    ("AZURE_OPENAI_API_VERSION", "2024-10-21"),
+];
+
+pub fn run(arguments: &[String]) -> ExitCode {
+    match report(arguments.iter().any(|argument| argument == "--write")) {
+        Ok(is_good) if is_good => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What became of one file.
+enum Read {
+    Loads {
+        /// Keys without effect.
+        n_notices: usize,
+    },
+    RateTable,
+    Needs(Vec<String>),
+}
+
+fn report(writes: bool) -> Result<bool, String> {
+    let root = root()?;
+    let corpus = root.join(CORPUS);
+    let files = configs(&corpus)?;
+    let env = environment();
+    let mut loading: BTreeSet<String> = BTreeSet::new();
+    let mut needs: BTreeMap<String, usize> = BTreeMap::new();
+    let mut table = String::new();
+    for path in &files {
+        let name = path.strip_prefix(&corpus).unwrap_or(path).to_string_lossy().replace('\\', "/");
+        let bytes = std::fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
+        let read = read(&name, &bytes, &env);
+        let (verdict, detail) = match &read {
+            Read::Loads { n_notices } => ("loads", format!("{n_notices} notices")),
+            Read::RateTable => ("loads", "a table of rate limits".to_owned()),
+            Read::Needs(what) => ("needs", what.join("; ")),
+        };
+        let _ = writeln!(table, "{verdict:<6} {name:<90} {detail}");
+        match read {
+            Read::Loads { .. } | Read::RateTable => drop(loading.insert(name)),
+            Read::Needs(what) => what.into_iter().for_each(|what| {
+                *needs.entry(what).or_default() += 1;
+            }),
+        }
+    }
+    say(table.trim_end());
+    say(&format!("\n{} of {} configs load; the others need:", loading.len(), files.len()));
+    for (what, n) in &needs {
+        say(&format!("  {n:>4}  {what}"));
+    }
+    if writes {
+        let text: String = loading.iter().map(|name| format!("{name}\n")).collect();
+        let path = root.join(EXPECTED);
+        std::fs::write(&path, text).map_err(|error| format!("cannot write {EXPECTED}: {error}"))?;
+        return Ok(true);
+    }
+    let expected = std::fs::read_to_string(root.join(EXPECTED))
+        .map_err(|error| format!("cannot read {EXPECTED}: {error}"))?;
+    let lost: Vec<&str> = expected.lines().filter(|name| !loading.contains(*name)).collect();
+    for name in &lost {
+        say(&format!("error: `{name}` loaded before and does no longer"));
+    }
+    let n_new = loading.len() + lost.len() - expected.lines().count();
+    if n_new > 0 {
+        say(&format!("{n_new} load for the first time; keep it with `cargo xtask corpus --write`"));
+    }
+    Ok(lost.is_empty())
+}
+
+fn configs(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let failed = |error| format!("cannot read {}: {error}", folder.display());
+        for entry in std::fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let is_config = path
+                .extension()
+                .is_some_and(|ending| ["yaml", "yml", "json"].iter().any(|known| ending == *known));
+            if path.is_dir() {
+                folders.push(path);
+            } else if is_config {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+fn environment() -> Environment {
+    let keys = backend_types().iter().flat_map(|kind| kind.key_env);
+    let keys = keys.map(|name| (*name, "made-up"));
+    Environment::new(keys.chain(VARIABLES.iter().copied()))
+}
+
+fn read(name: &str, bytes: &[u8], env: &Environment) -> Read {
+    let text = match decode(name, bytes) {
+        Ok(text) => text,
+        Err(problem) => return Read::Needs(vec![problem.message]),
+    };
+    let source = Source { name, text: &text };
+    let overrides = Overrides { question: Some("Why?".to_owned()), ..Overrides::default() };
+    let loaded = load(&source, env, &overrides);
+    match loaded.spec {
+        Ok(_) => Read::Loads { n_notices: loaded.notices.len() },
+        Err(_) if RateTable::load(&source, env).is_ok() => Read::RateTable,
+        Err(problems) => Read::Needs(wants(&problems)),
+    }
+}
+
+/// Returns what is missing, each once.
+fn wants(problems: &[Problem]) -> Vec<String> {
+    let wants: BTreeSet<String> = problems.iter().map(|problem| problem.message.clone()).collect();
+    wants.into_iter().collect()
+}
