@@ -3,6 +3,8 @@
 //! `cargo xtask corpus` reads every config of `../shared/corpus` with a made-up key for
 //! every provider, prints what became of each, and fails if one that could be read
 //! before, by `xtask/corpus.txt`, no longer can. `--write` keeps the new state there.
+//! It fails too if a key that MassGen keeps to itself, by the lists of its own code,
+//! would be sent to a provider.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -10,13 +12,20 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use massgen_config::{Environment, Overrides, Problem, RateTable, Source, decode, load};
-use massgen_protocol::backend_types;
+use massgen_protocol::{BackendType, WireFormat, backend_types};
+use serde_json::Value;
 
 use crate::repo::{root, say};
 
 /// Beside the work tree, where this is developed.
 const CORPUS: &str = "../shared/corpus";
 const EXPECTED: &str = "xtask/corpus.txt";
+/// Keys that MassGen keeps out of requests, by version and by format.
+const KEPT_OUT: &str = "../shared/reference/excluded_params.json";
+
+/// Fields that MassGen only moves to another place of the same request.
+const MOVED: [&str; 5] =
+    ["chat_template_kwargs", "reasoning", "repetition_penalty", "separate_reasoning", "top_k"];
 
 /// Variables besides keys that configs of the corpus name.
 const VARIABLES: &[(&str, &str)] = &[
@@ -91,7 +100,53 @@ fn report(writes: bool) -> Result<bool, String> {
     if n_new > 0 {
         say(&format!("{n_new} load for the first time; keep it with `cargo xtask corpus --write`"));
     }
-    Ok(lost.is_empty())
+    let lists = std::fs::read_to_string(root.join(KEPT_OUT))
+        .map_err(|error| format!("cannot read {KEPT_OUT}: {error}"))?;
+    let leaks = leaks(&lists, &env)?;
+    for leak in &leaks {
+        say(&format!("error: {leak}"));
+    }
+    Ok(lost.is_empty() && leaks.is_empty())
+}
+
+/// Returns the keys that would reach a provider although MassGen keeps them to itself.
+fn leaks(lists: &str, env: &Environment) -> Result<Vec<String>, String> {
+    let lists: Value = serde_json::from_str(lists).map_err(|error| error.to_string())?;
+    let lists = lists.as_object().into_iter().flat_map(|versions| versions.values());
+    let lists = lists.filter_map(Value::as_object).flat_map(|formats| formats.values());
+    let names = lists.filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    let names: BTreeSet<&str> = names.filter(|name| !MOVED.contains(name)).collect();
+    if names.is_empty() {
+        return Err(format!("{KEPT_OUT} names no key"));
+    }
+    let mut leaks = Vec::new();
+    for kind in backend_types().iter().filter(|kind| kind.is_callable()) {
+        for name in &names {
+            for value in ["true", "x", "[x]", "{x: y}"] {
+                let text = format!(
+                    "agent: {{backend: {{type: {}, model: m, {name}: {value}}}}}",
+                    kind.name
+                );
+                let overrides =
+                    Overrides { question: Some("Why?".to_owned()), ..Overrides::default() };
+                let loaded = load(&Source { name: "leaks", text: &text }, env, &overrides);
+                let sent = loaded.spec.is_ok_and(|spec| {
+                    spec.agents.iter().any(|agent| agent.backend.params.contains_key(*name))
+                });
+                // Programs are given their own options; no provider sees them.
+                if sent && has_provider(kind) {
+                    leaks.push(format!("`{}` sends `{name}`", kind.name));
+                }
+            }
+        }
+    }
+    leaks.dedup();
+    say(&format!("{} keys of MassGen's own were tried on every type", names.len()));
+    Ok(leaks)
+}
+
+fn has_provider(kind: &BackendType) -> bool {
+    !matches!(kind.format, WireFormat::Acp | WireFormat::A2a | WireFormat::Scripted)
 }
 
 fn configs(folder: &Path) -> Result<Vec<PathBuf>, String> {

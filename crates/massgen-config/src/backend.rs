@@ -177,7 +177,7 @@ pub(crate) fn has_address(kind: &BackendType) -> bool {
 /// Returns whether requests have the form of OpenAI's Responses.
 fn speaks_responses(kind: &BackendType, base_url: &str) -> bool {
     kind.format == WireFormat::OpenAiResponses
-        && (kind.name != "azure_openai" || base_url.ends_with("/openai/v1"))
+        && (kind.name != "azure_openai" || base_url.contains("/openai/v1"))
 }
 
 fn refuse_system_texts(reader: &mut Reader<'_>, section: &mut Section<'_>) {
@@ -189,3 +189,7 @@ fn refuse_system_texts(reader: &mut Reader<'_>, section: &mut Section<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests;

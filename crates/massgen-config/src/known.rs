@@ -218,7 +218,8 @@ impl SectionKeys {
 
 /// Returns whether providers know this field of a request, so that it is passed on without a word.
 pub(crate) fn is_request_field(key: &str) -> bool {
-    REQUEST_FIELDS.contains(&key)
+    // What is read and still left is a field too: a word of one server's own.
+    REQUEST_FIELDS.contains(&key) || BACKEND.read.contains(&key)
 }
 
 /// Returns the field of a request or the key of a backend that is closest to `key`.
@@ -253,17 +254,28 @@ const IGNORED_PREFIXES: &[&str] = &[
     "audio_generation_",
 ];
 
-/// Fields of a Chat Completions request, as providers and local servers know them.
+/// Fields of requests, as providers and local servers know them.
 const REQUEST_FIELDS: &[&str] = &[
+    "betas",
+    "cachedContent",
     "chat_template_kwargs",
+    "container",
+    "context_management",
     "enable_thinking",
+    "format",
     "frequency_penalty",
+    "generationConfig",
+    "include",
+    "keep_alive",
     "logit_bias",
     "logprobs",
+    "max_tool_calls",
     "metadata",
     "min_p",
     "modalities",
     "models",
+    "options",
+    "output_config",
     "parallel_tool_calls",
     "plugins",
     "prediction",
@@ -274,19 +286,24 @@ const REQUEST_FIELDS: &[&str] = &[
     "repetition_penalty",
     "response_format",
     "route",
+    "safetySettings",
     "safety_identifier",
     "seed",
     "separate_reasoning",
     "service_tier",
     "stop",
+    "stop_sequences",
     "store",
     "temperature",
+    "think",
     "thinking",
+    "toolConfig",
     "tool_choice",
     "top_k",
     "top_logprobs",
     "top_p",
     "transforms",
+    "truncation",
     "usage",
     "user",
     "verbosity",
@@ -319,7 +336,6 @@ const BACKEND_IGNORED: &[&str] = &[
     "audio_generation_backend",
     "audio_generation_model",
     "auto_discover_custom_tools",
-    "betas",
     "bootstrap_max_per_agent_per_round",
     "bootstrap_max_total",
     "checklist_first_answer",

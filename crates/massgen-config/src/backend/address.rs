@@ -38,8 +38,8 @@ const VARIABLES: &[(&str, &str)] = &[
 const AZURE: &str = "azure_openai";
 /// Where Azure serves every deployment of a resource without a version of its API.
 const AZURE_ROOT: &str = "/openai/v1";
-/// The version that MassGen asks for.
-const AZURE_VERSION: &str = "2024-02-15-preview";
+/// The version of a deployment's own address where none is given: the last that is no preview.
+const AZURE_VERSION: &str = "2024-10-21";
 
 /// Finds the address; `model` names the deployment where Azure wants one in the path.
 pub(super) fn address(
@@ -62,6 +62,13 @@ pub(super) fn address(
         let message = "`script` has an effect with `type: scripted` only".to_owned();
         reader.report.notice(field.key_at, &field.path, message, None);
     }
+    let is_azure = kind.is_some_and(|kind| kind.name == AZURE);
+    for key in ["azure_deployment", "api_version"] {
+        let wanted = |_: &Field<'_>| kind.is_some() && !is_azure;
+        let Some(field) = section.given_if(key, wanted) else { continue };
+        let message = format!("`{key}` has an effect with `type: {AZURE}` only");
+        reader.report.notice(field.key_at, &field.path, message, None);
+    }
     let written = written(reader, section, kind);
     if let Some(kind) = kind.filter(|kind| !has_address(kind)) {
         if let Some(field) = written {
@@ -78,7 +85,7 @@ pub(super) fn address(
         }
         None => not_written(reader, section, kind?)?,
     };
-    if kind.is_some_and(|kind| kind.name == AZURE) {
+    if is_azure {
         let url = azure(reader, section, address.url, model)?;
         return Some(Address { url, ..address });
     }
@@ -175,18 +182,25 @@ fn azure(
         reader.env.vars.get("AZURE_OPENAI_API_VERSION").map(|version| version.trim().to_owned())
     });
     let version = version.filter(|version| !version.is_empty());
+    let query = |root: String, version: &str| format!("{root}?api-version={version}");
+    // The whole address is given; the root of a resource has no version but these.
     if endpoint.contains("/openai/") {
-        return Some(endpoint);
+        return Some(match version.filter(|version| version != "v1") {
+            Some(version) => query(endpoint, &version),
+            None => endpoint,
+        });
     }
     let endpoint = endpoint.strip_suffix("/openai").unwrap_or(&endpoint);
-    // That version stands for the root itself.
-    let version = version.filter(|version| !matches!(version.as_str(), "v1" | "latest"));
-    if version.is_none() && deployment.is_none() {
-        return Some(format!("{endpoint}{AZURE_ROOT}"));
+    let root = format!("{endpoint}{AZURE_ROOT}");
+    match (version.as_deref(), deployment.as_deref()) {
+        (None | Some("v1"), None) => Some(root),
+        (Some(version @ ("preview" | "latest")), None) => Some(query(root, version)),
+        (version, deployment) => {
+            let deployment = deployment.or(model).unwrap_or_default();
+            let place = format!("{endpoint}/openai/deployments/{deployment}");
+            Some(query(place, version.unwrap_or(AZURE_VERSION)))
+        }
     }
-    let deployment = deployment.as_deref().or(model).unwrap_or_default();
-    let version = version.as_deref().unwrap_or(AZURE_VERSION);
-    Some(format!("{endpoint}/openai/deployments/{deployment}?api-version={version}"))
 }
 
 /// Reads what becomes a part of an address; the outer `None` comes with an error.

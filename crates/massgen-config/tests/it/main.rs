@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod backend_keys;
 mod bad;
 mod broken_yaml;
 mod good;
+mod leaks;
 mod limits;
 mod quick;
 mod secrets;
