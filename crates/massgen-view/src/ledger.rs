@@ -65,11 +65,9 @@ impl Ledger {
                 let cards = agents.iter().map(|card| (card.alias, card.model.clone()));
                 self.asked = cards.collect();
             }
-            EventBody::RoundOpened { round, kind, .. } => {
-                if self.rounds.len() < ROUNDS_MAX {
-                    let opened = RoundCost { kind: *kind, cost: CostView::default() };
-                    self.rounds.entry(*round).or_insert(opened);
-                }
+            EventBody::RoundOpened { round, kind, .. } if self.rounds.len() < ROUNDS_MAX => {
+                let opened = RoundCost { kind: *kind, cost: CostView::default() };
+                self.rounds.entry(*round).or_insert(opened);
             }
             EventBody::RemoteToolStarted { call, name, .. } => {
                 let (running, names) =

@@ -179,8 +179,15 @@ pub enum Command {
     )]
     Runs(RunsArgs),
 
-    /// Say which keys, servers and folders are found, and what is missing
-    #[command(after_help = "Example:\n  massgen doctor")]
+    /// List the types of backend and their models: what they offer, what they cost, which keys
+    /// are set
+    #[command(after_help = "Examples:\n  massgen models\n  massgen models claude\n  \
+                            massgen models --json")]
+    Models(ModelsArgs),
+
+    /// Say what is found and what is missing, and try each backend with one tiny call
+    #[command(after_help = "Examples:\n  massgen doctor\n  massgen doctor --config team.yaml\n  \
+                            massgen doctor --no-calls")]
     Doctor(DoctorArgs),
 }
 
@@ -243,14 +250,33 @@ pub enum RunsCommand {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct ModelsArgs {
+    /// Show one type with the models that are known of it
+    #[arg(value_name = "TYPE")]
+    pub kind: Option<String>,
+
+    /// Print JSON, the same as `--output json`
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct DoctorArgs {
+    /// Try the backends of this file instead of those whose keys are set
+    #[arg(long = "config", short = 'c', id = "doctor_config", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Look at this machine only; make no call
+    #[arg(long)]
+    pub no_calls: bool,
+
     /// Print JSON, the same as `--output json`
     #[arg(long)]
     pub json: bool,
 }
 
 impl Command {
-    pub const NAMES: [&str; 5] = ["demo", "resume", "replay", "runs", "doctor"];
+    pub const NAMES: [&str; 6] = ["demo", "resume", "replay", "runs", "models", "doctor"];
 
     pub fn name(&self) -> &'static str {
         match self {
@@ -258,6 +284,7 @@ impl Command {
             Command::Resume(_) => "resume",
             Command::Replay(_) => "replay",
             Command::Runs(_) => "runs",
+            Command::Models(_) => "models",
             Command::Doctor(_) => "doctor",
         }
     }
@@ -295,6 +322,7 @@ pub fn command() -> clap::Command {
     <Cli as clap::CommandFactory>::command()
         .mut_subcommand("replay", |replay| hidden(replay, &["automation"]))
         .mut_subcommand("runs", |runs| hidden(runs, &["automation", "quiet"]))
+        .mut_subcommand("models", |models| hidden(models, &["automation", "quiet"]))
         .mut_subcommand("doctor", |doctor| hidden(doctor, &["automation", "quiet"]))
 }
 

@@ -56,7 +56,8 @@ fn parse() -> Result<Cli, clap::Error> {
     if cli.global.automation && !is_run {
         return Err(usage("`--automation` is for a run, and this starts none".to_owned()));
     }
-    let has_no_answer = matches!(cli.command, Some(Command::Runs(_) | Command::Doctor(_)));
+    let has_no_answer =
+        matches!(cli.command, Some(Command::Runs(_) | Command::Models(_) | Command::Doctor(_)));
     if cli.global.quiet && has_no_answer {
         return Err(usage("`--quiet` leaves the answer alone, and this has none".to_owned()));
     }
@@ -79,6 +80,7 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Resume(arguments)) => command::resume::run(&arguments, &global),
         Some(Command::Replay(arguments)) => command::replay::run(&arguments, &global),
         Some(Command::Runs(arguments)) => command::runs::run(&arguments, &global),
+        Some(Command::Models(arguments)) => command::models::run(&arguments, &global),
         Some(Command::Doctor(arguments)) => command::doctor::run(&arguments, &global),
     }
 }

@@ -108,7 +108,9 @@ fn from_config(path: &Path, env: &Environment, overrides: &Overrides) -> Result<
 /// Everything that is wrong with the config now.
 pub fn spec_of_config(path: &Path, question: &str, env: &Environment) -> Result<RunSpec, CliError> {
     let overrides = Overrides { question: Some(question.to_owned()), ..Overrides::default() };
-    from_config(path, env, &overrides)?.spec.map_err(told)
+    let mut spec = from_config(path, env, &overrides)?.spec.map_err(told)?;
+    place_programs(&mut spec);
+    Ok(spec)
 }
 
 /// Agents that are programs may change where they are, so their folders are named in full.
@@ -220,7 +222,8 @@ fn question(arguments: &RunArgs) -> Result<Option<String>, CliError> {
     Ok(Some(text.trim_end().to_owned()).filter(|text| !text.trim().is_empty()))
 }
 
-fn told(problems: Vec<Problem>) -> CliError {
+/// Returns all that is wrong with a team as one report.
+pub fn told(problems: Vec<Problem>) -> CliError {
     let reports: Vec<String> = problems.iter().map(ToString::to_string).collect();
     CliError::told(reports.join("\n\n"))
 }

@@ -2,13 +2,16 @@
 //!
 //! Keys are named, never shown.
 
+mod calls;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use calls::Tried;
 use massgen_config::{Environment, team_from_env};
 use massgen_models::LocalServer;
-use massgen_protocol::{BackendType, backend_types};
+use massgen_protocol::{BackendType, RunSpec, backend_types};
 use serde_json::json;
 
 use super::follow;
@@ -19,6 +22,9 @@ use crate::error::{CliError, Exit};
 use crate::output::{Look, Tone, one_line};
 use crate::team;
 
+/// Characters of who uses a backend.
+const NAME_CHARS: usize = 60;
+
 /// One thing looked at.
 struct Check {
     name: &'static str,
@@ -27,7 +33,7 @@ struct Check {
     remedy: Option<String>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Ok,
     /// Not there, and a run may do without.
@@ -53,19 +59,28 @@ pub fn run(arguments: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CliError
     } else {
         Vec::new()
     };
-    let checks = [
-        state(&global.state_dir),
-        keys(&env),
-        local_servers(&servers),
-        terminal(global),
-        whole_team(&env, &servers),
-    ];
+    let mut checks =
+        vec![state(&global.state_dir), keys(&env), local_servers(&servers), terminal(global)];
+    let spec = calls::team(arguments, &env, &servers)?;
+    checks.push(match (&arguments.config, &spec) {
+        (Some(path), Some(spec)) => described_team(path, spec),
+        (Some(_) | None, _) => whole_team(&env, &servers),
+    });
+    let tried = match &spec {
+        Some(spec) if !arguments.no_calls => calls::try_all(spec, arguments.config.is_some())?,
+        Some(_) | None => Vec::new(),
+    };
     let json = arguments.json || global.output == Format::Json;
-    let text = if json { as_json(&checks) } else { table(&checks, global) };
+    let text = if json { as_json(&checks, &tried) } else { table(&checks, &tried, global) };
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(CliError::output)?;
     let is_broken = checks.iter().any(|check| check.verdict == Verdict::Broken);
-    Ok(if is_broken { Exit::Configuration } else { Exit::Success })
+    let has_failed = tried.iter().any(|tried| tried.verdict == Verdict::Broken);
+    Ok(match (is_broken, has_failed) {
+        (true, _) => Exit::Configuration,
+        (false, true) => Exit::Execution,
+        (false, false) => Exit::Success,
+    })
 }
 
 /// Whether runs can be kept, tried where they would be.
@@ -122,8 +137,12 @@ fn keys(env: &Environment) -> Check {
         }
     }
     if found.is_empty() {
-        let mut names: Vec<&str> = hosted().filter_map(first_key).collect();
-        names.dedup();
+        let mut names: Vec<&str> = Vec::new();
+        for key in hosted().filter_map(first_key) {
+            if !names.contains(&key) {
+                names.push(key);
+            }
+        }
         return Check {
             name,
             verdict: Verdict::Missing,
@@ -183,26 +202,39 @@ fn whole_team(env: &Environment, servers: &[LocalServer]) -> Check {
     Check { name, verdict: Verdict::Ok, found: models.join(", "), remedy: None }
 }
 
-fn table(checks: &[Check], global: &GlobalArgs) -> String {
+/// The team of a config, by name.
+fn described_team(path: &Path, spec: &RunSpec) -> Check {
+    let agents: Vec<&str> = spec.agents.iter().map(|agent| agent.id.0.as_str()).collect();
+    let found = format!("{}: {}", path.display(), agents.join(", "));
+    Check { name: "team", verdict: Verdict::Ok, found, remedy: None }
+}
+
+fn table(checks: &[Check], tried: &[Tried], global: &GlobalArgs) -> String {
     let look = Look { terminal: None, ..Look::of_stdout(global.no_color) };
     let mut text = format!("{BUILD}\n\n");
-    for check in checks {
-        let tone = match check.verdict {
+    let mut row = |verdict: Verdict, name: &str, found: &str, remedy: Option<&String>| {
+        let tone = match verdict {
             Verdict::Ok => Tone::Good,
             Verdict::Missing | Verdict::Broken => Tone::Warning,
         };
-        let verdict = look.paint(tone, &format!("{:<8}", check.verdict.word()));
-        // Models are named by whatever answers on a port.
-        let found = one_line(&check.found, usize::MAX);
-        text.push_str(&format!("{verdict} {:<14} {found}\n", check.name));
-        if let Some(remedy) = &check.remedy {
+        let verdict = look.paint(tone, &format!("{:<8}", verdict.word()));
+        // Models are named, and failures told, by whatever answers on a port.
+        let (name, found) = (one_line(name, NAME_CHARS), one_line(found, usize::MAX));
+        text.push_str(&format!("{verdict} {name:<14} {found}\n"));
+        if let Some(remedy) = remedy {
             text.push_str(&format!("{:<23} {}\n", "", one_line(remedy, usize::MAX)));
         }
+    };
+    for check in checks {
+        row(check.verdict, check.name, &check.found, check.remedy.as_ref());
+    }
+    for tried in tried {
+        row(tried.verdict, &tried.users(), &tried.found, tried.remedy.as_ref());
     }
     text
 }
 
-fn as_json(checks: &[Check]) -> String {
+fn as_json(checks: &[Check], tried: &[Tried]) -> String {
     let checks: Vec<_> = checks
         .iter()
         .map(|check| {
@@ -214,7 +246,8 @@ fn as_json(checks: &[Check]) -> String {
             })
         })
         .collect();
-    pretty(&json!({ "build": BUILD, "checks": checks }))
+    let calls: Vec<_> = tried.iter().map(Tried::to_json).collect();
+    pretty(&json!({ "build": BUILD, "checks": checks, "calls": calls }))
 }
 
 #[cfg(test)]
@@ -233,7 +266,7 @@ mod tests {
         }];
         let cli = Cli::parse_from(["massgen", "doctor"]);
         let checks = [local_servers(&servers), whole_team(&team::environment(), &servers)];
-        let table = table(&checks, &cli.global);
+        let table = table(&checks, &[], &cli.global);
         assert!(table.contains("good ok keys forged"), "{table}");
         assert!(!table.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'));
         assert_eq!(table.lines().count(), 2 + checks.len(), "one line each: {table}");

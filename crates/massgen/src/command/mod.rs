@@ -4,6 +4,7 @@ mod cost;
 pub mod demo;
 pub mod doctor;
 mod follow;
+pub mod models;
 pub mod replay;
 pub mod resume;
 pub mod run;

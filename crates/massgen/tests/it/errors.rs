@@ -140,7 +140,12 @@ fn a_key_never_shows_in_an_error() {
     let key = ["sk", "-", &"k9".repeat(20)].concat();
     let place = Place::new().env("OPENAI_API_KEY", &key);
     place.file("team.yaml", "agents:\n  - backend: {type: openai, model: m, base_url: \"://\"}\n");
-    for arguments in [&["--config", "team.yaml", "q"][..], &["doctor"], &["doctor", "--json"]] {
+    for arguments in [
+        &["--config", "team.yaml", "q"][..],
+        &["doctor", "--no-calls"],
+        &["doctor", "--no-calls", "--json"],
+        &["doctor", "--config", "team.yaml"],
+    ] {
         let done = place.run(arguments);
         assert!(!done.stdout.contains(&key) && !done.stderr.contains(&key), "{arguments:?}");
     }

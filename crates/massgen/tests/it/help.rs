@@ -2,7 +2,7 @@
 
 use crate::binary::Place;
 
-const COMMANDS: [&str; 5] = ["demo", "resume", "replay", "runs", "doctor"];
+const COMMANDS: [&str; 6] = ["demo", "resume", "replay", "runs", "models", "doctor"];
 
 #[test]
 fn help_names_every_command_and_goes_to_stdout() {

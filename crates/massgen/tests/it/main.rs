@@ -6,6 +6,7 @@ mod attachments;
 mod automation;
 mod binary;
 mod demo;
+mod doctor;
 mod documents;
 mod errors;
 mod help;
