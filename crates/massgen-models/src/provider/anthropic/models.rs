@@ -176,6 +176,15 @@ mod tests {
     }
 
     #[test]
+    fn the_catalogue_knows_better_how_long_a_reply_may_be() {
+        let most = |model: &str| Rules::of("claude", model).max_output_tokens;
+        assert_eq!(most("claude-opus-4-0"), 32_000);
+        assert_eq!(most("claude-3-5-sonnet-latest"), 8_192);
+        // Nothing is known of a model under the name of another type.
+        assert_eq!(Rules::of("vllm", "claude-opus-4-6"), Rules::by_name("claude-opus-4-6"));
+    }
+
+    #[test]
     fn sampling_is_refused_from_4_7_on() {
         for model in ["claude-opus-4-7", "claude-sonnet-5", "claude-fable-5"] {
             assert!(Rules::by_name(model).refuses_sampling, "{model}");
