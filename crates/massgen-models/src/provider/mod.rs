@@ -17,6 +17,7 @@ mod http_call;
 mod leaked;
 pub(crate) mod loose;
 mod openai_chat;
+mod openai_responses;
 pub(crate) mod reported;
 mod rpc_status;
 mod turn;
@@ -37,11 +38,14 @@ pub(crate) fn connect(
 ) -> Option<Result<Arc<dyn Backend>, EndpointError>> {
     match backend_type.format {
         WireFormat::OpenAiChat => Some(openai_chat::connect(spec, backend_type)),
+        WireFormat::OpenAiResponses if openai_chat::is_deployment(spec, backend_type) => {
+            Some(openai_chat::connect(spec, backend_type))
+        }
+        WireFormat::OpenAiResponses => Some(openai_responses::connect(spec, backend_type)),
         WireFormat::AnthropicMessages => Some(anthropic::connect(spec)),
         WireFormat::GeminiGenerate => Some(gemini::connect(spec)),
         WireFormat::A2a => Some(crate::a2a::connect(spec)),
-        WireFormat::OpenAiResponses
-        | WireFormat::OllamaChat
+        WireFormat::OllamaChat
         | WireFormat::Acp
         | WireFormat::AgentCli
         | WireFormat::PythonFramework

@@ -169,7 +169,14 @@ fn kind_of_vague_word(word: &str) -> Option<FailureKind> {
         | "out_of_range"
         | "not_found"
         | "unsupported_parameter"
-        | "invalid_value" => FailureKind::BadRequest,
+        | "invalid_value"
+        | "invalid_prompt"
+        | "cyber_policy"
+        | "invalid_image"
+        | "image_content_policy_violation"
+        | "image_parse_error"
+        | "image_too_large"
+        | "failed_to_download_image" => FailureKind::BadRequest,
         _ => return None,
     })
 }

@@ -128,26 +128,23 @@ impl Turn {
     }
 
     /// Takes the whole text of a block that may have been streamed before: what has
-    /// not been said is said now.
+    /// not been said is said now. Where the two differ the whole one counts; it is not
+    /// said again.
     pub(crate) fn whole_text(&mut self, slot: u64, whole: &str, out: &mut Out) {
-        let known = match self.find(slot, |block| matches!(block, Block::Text(_))) {
-            Some(Block::Text(text)) => text.clone(),
-            _ => String::new(),
+        let rest = match self.find(slot, |block| matches!(block, Block::Text(_))) {
+            Some(Block::Text(text)) => rest_of(text, whole),
+            _ => whole.to_owned(),
         };
-        if let Some(rest) = whole.strip_prefix(known.as_str()) {
-            self.text(slot, rest, out);
-        }
+        self.text(slot, &rest, out);
     }
 
     /// The same for reasoning.
     pub(crate) fn whole_reasoning(&mut self, slot: u64, whole: &str, out: &mut Out) {
-        let known = match self.find(slot, |block| matches!(block, Block::Reasoning(_))) {
-            Some(Block::Reasoning(text)) => text.clone(),
-            _ => String::new(),
+        let rest = match self.find(slot, |block| matches!(block, Block::Reasoning(_))) {
+            Some(Block::Reasoning(text)) => rest_of(text, whole),
+            _ => whole.to_owned(),
         };
-        if let Some(rest) = whole.strip_prefix(known.as_str()) {
-            self.reasoning(slot, rest, out);
-        }
+        self.reasoning(slot, &rest, out);
     }
 
     /// Begins a tool call; a second time for a slot changes nothing.
@@ -314,5 +311,19 @@ impl Turn {
     fn find(&mut self, slot: u64, is: impl Fn(&Block) -> bool) -> Option<&mut Block> {
         let found = self.blocks.iter_mut().rev().find(|(at, block)| *at == slot && is(block));
         found.map(|(_, block)| block)
+    }
+}
+
+/// Returns what `known` lacks of `whole`, and corrects it where it is no beginning of it.
+fn rest_of(known: &mut String, whole: &str) -> String {
+    match whole.strip_prefix(known.as_str()) {
+        Some(rest) => rest.to_owned(),
+        None => {
+            // A server that leaves the whole empty has said what it had to say.
+            if !whole.is_empty() {
+                whole.clone_into(known);
+            }
+            String::new()
+        }
     }
 }

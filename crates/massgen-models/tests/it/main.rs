@@ -6,4 +6,5 @@ mod conformance;
 mod discovery;
 mod faults;
 mod requests;
+mod responses;
 mod support;

@@ -37,7 +37,7 @@ pub(super) static TYPES: &[BackendType] = &[
     BackendType {
         name: "openai",
         title: "OpenAI",
-        format: WireFormat::OpenAiChat,
+        format: WireFormat::OpenAiResponses,
         base_url: Some("https://api.openai.com/v1"),
         key_env: &["OPENAI_API_KEY"],
         default_model: Some("gpt-5.4"),
@@ -48,10 +48,6 @@ pub(super) static TYPES: &[BackendType] = &[
             ..Capabilities::CHAT
         },
         catalogue: Some("openai"),
-        status: Status::Interim {
-            note: "called through Chat Completions; built-in tools of the Responses API are not \
-                   in this build",
-        },
         ..HOSTED
     },
     BackendType {
@@ -90,6 +86,7 @@ pub(super) static TYPES: &[BackendType] = &[
         name: "grok",
         title: "Grok",
         format: WireFormat::OpenAiResponses,
+        base_url: Some("https://api.x.ai/v1"),
         key_env: &["XAI_API_KEY"],
         default_model: Some("grok-4.20-0309-reasoning"),
         capabilities: Capabilities {
@@ -99,9 +96,10 @@ pub(super) static TYPES: &[BackendType] = &[
             ..Capabilities::CHAT
         },
         catalogue: Some("grok"),
-        status: Status::NotInBuild { instead: BY_OPENROUTER },
         ..HOSTED
     },
+    // Its resources are the user's own. Those whose address ends in `/openai/v1` speak
+    // Responses, the older ones Chat Completions.
     BackendType {
         name: "azure_openai",
         title: "Azure OpenAI",
@@ -115,10 +113,6 @@ pub(super) static TYPES: &[BackendType] = &[
             ..Capabilities::CHAT
         },
         catalogue: Some("azure_openai"),
-        status: Status::NotInBuild {
-            instead: "use `type: chatcompletion` with the resource's `/openai/v1` address as \
-                      `base_url`",
-        },
         ..HOSTED
     },
     BackendType {

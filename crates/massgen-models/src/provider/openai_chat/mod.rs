@@ -3,6 +3,7 @@
 //! The codec is our own: `docs/design/rig-fidelity.md` has the traps, what
 //! `rig-core` makes of each, and the figures.
 
+mod azure;
 mod chunk;
 mod decode;
 mod request;
@@ -13,13 +14,14 @@ use std::sync::Arc;
 
 use massgen_protocol::{BackendSpec, BackendType, CallFailure, ModelCall};
 use reqwest::Url;
-use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
 use super::decode::{Asked, Decode};
 use super::endpoint::{EndpointError, address, key_header};
 use super::http_call::{HttpBackend, Request, Target, Wire};
 use crate::backend::Backend;
+pub(super) use azure::is_deployment;
 use request::Quirks;
 
 /// Stands for the content itself, in `<think>` tags, where a part of reasoning
@@ -45,20 +47,31 @@ pub(super) fn connect(
     spec: &BackendSpec,
     backend_type: &BackendType,
 ) -> Result<Arc<dyn Backend>, EndpointError> {
-    let url = address(&spec.base_url, "/v1", PATH)?;
+    let mut params = request::with_reasoning(spec);
+    let is_azure = azure::is_azure(backend_type);
+    let (url, name, prefix) = if is_azure {
+        let url = azure::deployment(&spec.base_url, &spec.model, &mut params)?;
+        (url, HeaderName::from_static("api-key"), "")
+    } else {
+        (address(&spec.base_url, "/v1", PATH)?, AUTHORIZATION, "Bearer ")
+    };
     let mut headers = HeaderMap::new();
-    if let Some(key) = key_header("Bearer ", spec.api_key.secret())? {
-        headers.insert(AUTHORIZATION, key);
+    if let Some(key) = key_header(prefix, spec.api_key.secret())? {
+        headers.insert(name, key);
     }
+    let model = spec.model.to_ascii_lowercase();
     let wire = OpenAiChat {
         target: Target::new(spec, &url, PATH),
         url,
         headers,
         max_output_tokens: spec.max_output_tokens,
-        params: request::with_reasoning(spec),
+        params,
         quirks: Quirks {
             asks_for_cost: backend_type.name == "openrouter",
             assistant_between_tool_and_user: backend_type.name == "mistral",
+            // Azure's Mistral deployments refuse the field.
+            no_stream_options: is_azure
+                && (model.contains("mistral") || model.contains("ministral")),
         },
     };
     Ok(Arc::new(HttpBackend(Arc::new(wire))))

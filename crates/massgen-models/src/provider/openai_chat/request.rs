@@ -14,6 +14,8 @@ pub(crate) struct Quirks {
     pub(crate) asks_for_cost: bool,
     /// A user's message may not follow a tool's.
     pub(crate) assistant_between_tool_and_user: bool,
+    /// Usage cannot be asked for.
+    pub(crate) no_stream_options: bool,
 }
 
 /// Fields that are ours alone: a config that sets them is about something else.
@@ -41,7 +43,9 @@ pub(crate) fn body(
         body.insert(bound_field.to_owned(), json!(bound));
     }
     body.insert("stream".to_owned(), json!(true));
-    body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    if !quirks.no_stream_options {
+        body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+    }
     if quirks.asks_for_cost {
         body.insert("usage".to_owned(), json!({"include": true}));
     }
