@@ -6,7 +6,7 @@ use massgen_models::{Driver, connect};
 use massgen_protocol::{
     BackendSpec, CallFailure, FailureKind, FinishReason, Message, Part, Role, ToolResult,
 };
-use massgen_testkit::{Reply, Request, Script, Server, script};
+use massgen_testkit::{PrefixCache, Reply, Request, Script, Server, Setup, script};
 use serde_json::{Value, json};
 
 use crate::support::{KEY, call, listen, question, spec};
@@ -235,4 +235,49 @@ async fn a_bad_request_that_is_about_something_else_is_told_as_it_is() {
     let failure = listen(&driver(&server, |_| {}), call(messages)).await.failure.unwrap();
     assert!(failure.message.contains("prompt is too long"), "{failure:?}");
     assert_eq!(server.stats().requests, 2);
+}
+
+#[tokio::test]
+async fn after_the_first_call_nearly_all_input_comes_from_the_cache() {
+    let vote = json!({"agent_id": "agent1"});
+    let setup = Setup { prefix_cache: Some(PrefixCache::default()), ..Setup::default() };
+    let server = Server::start_with(
+        setup,
+        script(move |request| {
+            let id = format!("toolu_{}", request.n);
+            Reply::stream()
+                .text("I vote.")
+                .tool_call(0, &id, "vote", &vote)
+                .finish("tool_calls")
+                .usage(1, 1)
+                .done()
+        }),
+    );
+    let driver = driver(&server, |_| {});
+    let mut messages = vec![
+        Message::text(Role::System, "Be right. ".repeat(2_000)),
+        Message::text(Role::User, "How far? ".repeat(1_000)),
+    ];
+    let (mut input, mut cached) = (0, 0);
+    for n in 0..5 {
+        let turn = listen(&driver, call(messages.clone())).await.turn.unwrap();
+        if n > 0 {
+            input += turn.usage.input();
+            cached += turn.usage.cache_read;
+        }
+        let result = |call: &massgen_protocol::ToolCall| {
+            Part::ToolResult(ToolResult {
+                id: call.id.clone(),
+                name: call.name.clone(),
+                text: "stale".to_owned(),
+                is_error: true,
+            })
+        };
+        let results = turn.tool_calls().map(result).collect();
+        messages.push(Message { role: Role::Assistant, parts: turn.parts });
+        messages.push(Message { role: Role::Tool, parts: results });
+        messages.push(Message::text(Role::User, format!("Answers of round {n}: 8 Gpc.")));
+    }
+    let share = cached * 100 / input;
+    assert!(share >= 95, "{share} % of {input}");
 }
