@@ -6,6 +6,7 @@
 mod bench;
 mod catalogue;
 mod corpus;
+mod docs;
 mod repo;
 mod tidy;
 mod verify;
@@ -39,6 +40,11 @@ const CHORES: &[Chore] = &[
         name: "bench",
         about: "Measure the release build on a loopback server; --write keeps the figures",
         run: bench::run,
+    },
+    Chore {
+        name: "docs",
+        about: "Say which pages made from the code are stale; --write writes them",
+        run: docs::run,
     },
     Chore {
         name: "catalogue",

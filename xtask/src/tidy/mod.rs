@@ -45,6 +45,7 @@ const RULES: &[(&str, Rule)] = &[
     ("every fixture is used", fixtures::all_used),
     ("every snapshot has its test", fixtures::snapshots_have_tests),
     ("every fault of the list has its row and its test", faults::all_answered),
+    ("pages made from the code are fresh", made_pages),
     ("no file holds two ideas", text::length),
     ("no stubs, no switched-off tests", text::stubs),
     ("files are named for a noun", text::names),
@@ -52,6 +53,11 @@ const RULES: &[(&str, Rule)] = &[
     ("nothing looks like a key", text::keys),
     ("links between documents lead somewhere", text::links),
 ];
+
+fn made_pages(repo: &Repo) -> Vec<Problem> {
+    let stale = crate::docs::stale(repo).into_iter();
+    stale.map(|(place, what)| problem(place, what)).collect()
+}
 
 /// Runs every rule and prints what is broken.
 pub fn run(_arguments: &[String]) -> ExitCode {
@@ -112,6 +118,7 @@ mod tests {
         fixtures_used: "every fixture is used",
         snapshots_tested: "every snapshot has its test",
         faults_answered: "every fault of the list has its row and its test",
+        made_pages_fresh: "pages made from the code are fresh",
         text_length: "no file holds two ideas",
         text_stubs: "no stubs, no switched-off tests",
         text_names: "files are named for a noun",
