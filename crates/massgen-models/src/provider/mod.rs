@@ -16,6 +16,7 @@ mod gemini;
 mod http_call;
 mod leaked;
 pub(crate) mod loose;
+mod ollama;
 mod openai_chat;
 mod openai_responses;
 pub(crate) mod reported;
@@ -45,8 +46,8 @@ pub(crate) fn connect(
         WireFormat::AnthropicMessages => Some(anthropic::connect(spec)),
         WireFormat::GeminiGenerate => Some(gemini::connect(spec)),
         WireFormat::A2a => Some(crate::a2a::connect(spec)),
-        WireFormat::OllamaChat
-        | WireFormat::Acp
+        WireFormat::OllamaChat => Some(ollama::connect(spec)),
+        WireFormat::Acp
         | WireFormat::AgentCli
         | WireFormat::PythonFramework
         | WireFormat::Scripted => None,

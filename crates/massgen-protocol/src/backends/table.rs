@@ -245,7 +245,8 @@ pub(super) static TYPES: &[BackendType] = &[
     BackendType {
         name: "ollama",
         title: "Ollama",
-        base_url: Some("http://localhost:11434/v1"),
+        format: WireFormat::OllamaChat,
+        base_url: Some("http://localhost:11434"),
         ..LOCAL
     },
     BackendType {

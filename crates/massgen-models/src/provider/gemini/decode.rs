@@ -118,13 +118,15 @@ impl Generate {
         }
         if let Some(Value::Object(call)) = part.get_mut("functionCall") {
             let (id, name, arguments) = read_call(call);
+            // The server takes nothing but an object back.
+            let is_object = call.get("args").is_none_or(|args| args.is_object() || args.is_null());
             self.voice = None;
             self.has_content = true;
             let is_nameless = name.is_empty();
             // One without a name can be neither called nor replayed.
             let at = if is_nameless { usize::MAX } else { self.said.keep(part) };
             self.calls += 1;
-            if arguments.len() > ARGUMENT_BYTES_MAX || self.calls > CALLS_MAX {
+            if !is_object || arguments.len() > ARGUMENT_BYTES_MAX || self.calls > CALLS_MAX {
                 self.said.spoil();
             }
             self.turn.call(at as u64, id, &name, out);

@@ -7,7 +7,7 @@ mod azure;
 mod chunk;
 mod decode;
 mod request;
-mod think;
+pub(super) mod think;
 mod tool_calls;
 
 use std::sync::Arc;

@@ -114,6 +114,16 @@ fn an_endless_reply_ends_at_its_bound() {
 }
 
 #[test]
+fn arguments_that_are_no_object_are_read_and_not_replayed() {
+    let call = json!([{"functionCall": {"name": "vote", "args": "{\"agent_id\": \"agent1\"}"}}]);
+    let turn = whole(&sse(&[said(call, Some("STOP"))])).result.unwrap();
+    assert!(!turn.parts.iter().any(|part| matches!(part, Part::Native { .. })), "{turn:?}");
+    let call = turn.tool_calls().next().unwrap();
+    let value = Map::from_iter([("agent_id".to_owned(), json!("agent1"))]);
+    assert_eq!(call.arguments, massgen_protocol::Arguments::Object { value });
+}
+
+#[test]
 fn arguments_too_long_to_be_sent_again_are_not_replayed() {
     let args = json!({"content": "x".repeat(ARGUMENT_BYTES_MAX)});
     let call = json!([{"functionCall": {"name": "new_answer", "args": args}}]);
