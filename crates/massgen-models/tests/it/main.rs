@@ -5,6 +5,8 @@ mod anthropic;
 mod conformance;
 mod discovery;
 mod faults;
+mod gemini;
+mod ollama;
 mod requests;
 mod responses;
 mod support;
