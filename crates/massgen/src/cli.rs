@@ -92,6 +92,7 @@ pub enum Format {
 
 /// What a new run takes.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
+#[command(group = clap::ArgGroup::new("named").args(["models", "backend"]).multiple(true))]
 pub struct RunArgs {
     /// What to ask; `-` or nothing reads it from stdin
     #[arg(value_name = "QUESTION")]
@@ -114,7 +115,7 @@ pub struct RunArgs {
 
     /// Server for all of `--model`; it speaks OpenAI Chat Completions unless `--backend` says
     /// otherwise
-    #[arg(long, value_name = "URL", conflicts_with = "config")]
+    #[arg(long, value_name = "URL", requires = "named")]
     pub base_url: Option<String>,
 
     /// File to show to every agent with the question: an image, a PDF, …; repeat it for each

@@ -77,7 +77,7 @@ fn restore_backend(
             match found {
                 Some(found) => *value = Secret::new(found.trim()),
                 None if !needs_key => {}
-                None => return Err(not_set(agent, "the key in", &[name.clone()])),
+                None => return Err(not_set(agent, "the key in", std::slice::from_ref(name))),
             }
         }
         given @ ApiKey::Given { .. } => {
