@@ -7,6 +7,7 @@ mod discovery;
 mod faults;
 mod gemini;
 mod ollama;
+mod peer;
 mod requests;
 mod responses;
 mod support;

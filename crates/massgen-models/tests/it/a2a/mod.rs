@@ -2,6 +2,7 @@
 
 mod agent;
 mod failures;
+mod peers;
 
 use massgen_models::{Driver, connect};
 use massgen_protocol::{
