@@ -27,9 +27,6 @@ const AGENT: BackendType = BackendType {
     ..HOSTED
 };
 
-const BY_OPENROUTER: &str = "reach its models with `type: openrouter`, or through any server that \
-                             speaks OpenAI Chat Completions with `type: chatcompletion` and \
-                             `base_url`";
 const NO_AGENT_PROGRAMS: &str = "use a backend that is a model, for example `type: openai` or \
                                  `type: chatcompletion` with `base_url`";
 
