@@ -1,20 +1,34 @@
-//! The table of faults that MassGen must not share with the Python program of its name.
+//! Tables that answer a list, row by row: the faults that MassGen must not share with the
+//! Python program of its name, and the traps that model providers have been caught setting.
 
 use super::{Problem, problem};
 use crate::repo::Repo;
 
-const PAGE: &str = "docs/faults.md";
-
-/// Faults of the list the table answers to.
-const FAULTS: usize = 67;
+/// A page with one row for each number of a list, and what a row may say.
+struct Table {
+    page: &'static str,
+    rows: usize,
+    kinds: &'static [(&'static str, Evidence)],
+}
 
 /// How a fault concerns us: with a test, by a seam's test, or with a reason alone.
-const KINDS: &[(&str, Evidence)] = &[
-    ("yes", Evidence::Test),
-    ("seam", Evidence::Test),
-    ("cannot", Evidence::Reason),
-    ("later", Evidence::Reason),
-];
+const FAULTS: Table = Table {
+    page: "docs/faults.md",
+    rows: 67,
+    kinds: &[
+        ("yes", Evidence::Test),
+        ("seam", Evidence::Test),
+        ("cannot", Evidence::Reason),
+        ("later", Evidence::Reason),
+    ],
+};
+
+/// Who deals with a trap: we, shown by a test, or nobody has to.
+const TRAPS: Table = Table {
+    page: "docs/providers.md",
+    rows: 38,
+    kinds: &[("us", Evidence::Test), ("cannot", Evidence::Reason)],
+};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Evidence {
@@ -24,17 +38,38 @@ enum Evidence {
 
 /// The table has a row for each fault, in order, and every test it names is there.
 pub fn all_answered(repo: &Repo) -> Vec<Problem> {
-    let Some(page) = repo.file(PAGE) else { return vec![problem(PAGE, "is not there")] };
-    let rows: Vec<(usize, Vec<&str>)> = (1..).zip(page.text.lines()).filter_map(row).collect();
-    let mut problems = Vec::new();
-    if rows.len() != FAULTS {
-        problems.push(problem(PAGE, format!("has {} rows, not {FAULTS}", rows.len())));
+    FAULTS.problems(repo)
+}
+
+/// The same for the traps of providers.
+pub fn traps_answered(repo: &Repo) -> Vec<Problem> {
+    TRAPS.problems(repo)
+}
+
+impl Table {
+    fn problems(&self, repo: &Repo) -> Vec<Problem> {
+        let Some(page) = repo.file(self.page) else {
+            return vec![problem(self.page, "is not there")];
+        };
+        let rows: Vec<(usize, Vec<&str>)> = (1..).zip(page.text.lines()).filter_map(row).collect();
+        let mut problems = Vec::new();
+        if rows.len() != self.rows {
+            let what = format!("has {} rows, not {}", rows.len(), self.rows);
+            problems.push(problem(self.page, what));
+        }
+        for (expected, (line, cells)) in (1..).zip(&rows) {
+            let place = format!("{}:{line}", self.page);
+            let complaints = self.complaints(repo, expected, cells).into_iter();
+            problems.extend(complaints.map(|what| problem(&place, what)));
+        }
+        problems
     }
-    for (expected, (line, cells)) in (1..).zip(&rows) {
-        let mut complain = |what: String| problems.push(problem(format!("{PAGE}:{line}"), what));
+
+    fn complaints(&self, repo: &Repo, expected: usize, cells: &[&str]) -> Vec<String> {
+        let mut complaints = Vec::new();
+        let mut complain = |what: String| complaints.push(what);
         let [number, fault, kind, evidence] = cells[..] else {
-            complain(format!("has {} cells, not 4", cells.len()));
-            continue;
+            return vec![format!("has {} cells, not 4", cells.len())];
         };
         if number != expected.to_string() {
             complain(format!("is row {expected} and says {number}"));
@@ -43,7 +78,7 @@ pub fn all_answered(repo: &Repo) -> Vec<Problem> {
             complain("says nothing in one of its cells".to_owned());
         }
         let tests: Vec<(&str, &str)> = named_tests(evidence).collect();
-        match KINDS.iter().find(|(name, _)| *name == kind) {
+        match self.kinds.iter().find(|(name, _)| *name == kind) {
             None => complain(format!("`{kind}` is none of the kinds")),
             Some((_, Evidence::Test)) if tests.is_empty() => complain("names no test".to_owned()),
             Some(_) => {}
@@ -55,8 +90,8 @@ pub fn all_answered(repo: &Repo) -> Vec<Problem> {
                 complain(format!("there is no test `{test}` in `{path}`"));
             }
         }
+        complaints
     }
-    problems
 }
 
 /// Returns the trimmed cells of a numbered row of the table.
@@ -121,7 +156,7 @@ mod tests {
         let test = "#[test]\nfn holds() {}\n";
         let check = |rows: &str| {
             let file = |path: &str, text: &str| TextFile { path: path.into(), text: text.into() };
-            let files = vec![file(PAGE, rows), file("crates/massgen-a/src/b.rs", test)];
+            let files = vec![file(FAULTS.page, rows), file("crates/massgen-a/src/b.rs", test)];
             let (root, binaries, metadata) = Default::default();
             let problems = all_answered(&Repo { root, files, binaries, metadata });
             // The first is always the number of rows.
