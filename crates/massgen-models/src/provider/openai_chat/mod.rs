@@ -6,6 +6,7 @@
 mod azure;
 mod chunk;
 mod decode;
+mod media;
 mod request;
 pub(super) mod think;
 mod tool_calls;
@@ -47,7 +48,7 @@ pub(super) fn connect(
     spec: &BackendSpec,
     backend_type: &BackendType,
 ) -> Result<Arc<dyn Backend>, EndpointError> {
-    let mut params = request::with_reasoning(spec);
+    let mut params = request::with_wishes(spec);
     let is_azure = azure::is_azure(backend_type);
     let (url, name, prefix) = if is_azure {
         let url = azure::deployment(&spec.base_url, &spec.model, &mut params)?;

@@ -5,7 +5,7 @@ use massgen_protocol::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{FIELD_PARTS, FIELD_TAGS, NATIVE_DETAILS};
+use super::{FIELD_PARTS, FIELD_TAGS, NATIVE_DETAILS, media};
 
 /// What one server wants differently from most.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,9 +68,9 @@ pub(crate) fn body(
     Value::Object(body)
 }
 
-/// Returns the user's own fields, and how much the model is to think as this server
-/// calls it; a field of the user's wins.
-pub(crate) fn with_reasoning(spec: &BackendSpec) -> Map<String, Value> {
+/// Returns the user's own fields, and how much the model is to think and whether it is to
+/// search, as this server calls it; a field of the user's wins.
+pub(crate) fn with_wishes(spec: &BackendSpec) -> Map<String, Value> {
     let mut params = spec.params.clone();
     let effort = spec.reasoning.effort.as_ref();
     if spec.kind == "openrouter" {
@@ -80,6 +80,9 @@ pub(crate) fn with_reasoning(spec: &BackendSpec) -> Map<String, Value> {
         reasoning.extend(budget.map(|tokens| ("max_tokens".to_owned(), json!(tokens))));
         if !reasoning.is_empty() {
             params.entry("reasoning").or_insert(Value::Object(reasoning));
+        }
+        if spec.hosted_tools.web_search {
+            params.entry("plugins").or_insert(json!([{"id": "web"}]));
         }
     } else if let Some(effort) = effort {
         params.entry("reasoning_effort").or_insert(json!(effort));
@@ -117,7 +120,7 @@ fn messages(messages: &[std::sync::Arc<Message>], quirks: Quirks) -> Vec<Value> 
                 if quirks.assistant_between_tool_and_user && last == Role::Tool {
                     out.push(json!({"role": "assistant", "content": "Understood."}));
                 }
-                out.push(json!({"role": "user", "content": text(message)}));
+                out.push(json!({"role": "user", "content": content(message)}));
             }
             Role::Assistant => out.push(assistant(message)),
             Role::Tool => out.extend(tool_results(message)),
@@ -127,12 +130,28 @@ fn messages(messages: &[std::sync::Arc<Message>], quirks: Quirks) -> Vec<Value> 
     out
 }
 
+/// Returns what a user said: one text, which every server takes, unless files are with it.
+fn content(message: &Message) -> Value {
+    let has_media = message.parts.iter().any(|part| matches!(part, Part::Media(_)));
+    if !has_media {
+        return Value::String(text(message));
+    }
+    let part = |part: &Part| match part {
+        Part::Text { text } => Some(json!({"type": "text", "text": text})),
+        Part::Media(media) => Some(media::part(media)),
+        Part::Reasoning { .. } | Part::ToolCall(_) | Part::ToolResult(_) | Part::Native { .. } => {
+            None
+        }
+    };
+    Value::Array(message.parts.iter().filter_map(part).collect())
+}
+
 fn text(message: &Message) -> String {
     let mut all = String::new();
     for part in &message.parts {
         match part {
             Part::Text { text } => all.push_str(text),
-            // Neither a system nor a user message has anything else to say in this format.
+            // Nothing else is text.
             Part::Reasoning { .. }
             | Part::ToolCall(_)
             | Part::ToolResult(_)
@@ -224,17 +243,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn files_stand_before_the_text_they_belong_to() {
+        let mut message = Message::text(Role::User, "What is it?");
+        assert_eq!(content(&message), json!("What is it?"));
+        let media = massgen_protocol::Media {
+            kind: massgen_protocol::MediaKind::Image,
+            media_type: "image/png".to_owned(),
+            name: None,
+            source: massgen_protocol::MediaSource::Url { url: "https://h/a.png".to_owned() },
+        };
+        message.parts.insert(0, Part::Media(media));
+        let expected = json!([
+            {"type": "image_url", "image_url": {"url": "https://h/a.png"}},
+            {"type": "text", "text": "What is it?"},
+        ]);
+        assert_eq!(content(&message), expected);
+    }
+
+    #[test]
     fn thinking_is_asked_for_in_the_servers_own_words() {
         let params = |kind: &str, own: Value| {
             let mut spec = BackendSpec::new(kind, "m", "");
             spec.reasoning.effort = Some("low".to_owned());
             spec.reasoning.budget_tokens = Some(9);
             spec.params = own.as_object().unwrap().clone();
-            Value::Object(with_reasoning(&spec))
+            Value::Object(with_wishes(&spec))
         };
         assert_eq!(params("vllm", json!({})), json!({"reasoning_effort": "low"}));
         let both = json!({"reasoning": {"effort": "low", "max_tokens": 9}});
         assert_eq!(params("openrouter", json!({})), both);
+        let mut searching = BackendSpec::new("openrouter", "m", "");
+        searching.hosted_tools.web_search = true;
+        let sent = Value::Object(with_wishes(&searching));
+        assert_eq!(sent, json!({"plugins": [{"id": "web"}]}));
         let own = json!({"reasoning_effort": null});
         assert_eq!(params("vllm", own.clone()), own);
     }
