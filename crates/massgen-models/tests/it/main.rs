@@ -10,4 +10,5 @@ mod ollama;
 mod peer;
 mod requests;
 mod responses;
+mod sdks;
 mod support;
