@@ -28,6 +28,7 @@
 //! or prompts.
 
 mod a2a;
+mod acp;
 mod backend;
 mod breaker;
 mod cost;
@@ -45,10 +46,11 @@ mod scripted;
 mod sse;
 mod text_calls;
 
+pub use acp::{BridgeCommand, run_bridge};
 pub use backend::{Backend, Beat, Beats};
 pub use cost::cost_micros;
 pub use discovery::{LocalServer, Ports, local_servers, local_servers_at};
 pub use driver::{Driver, ModelEvents};
 pub use probe::{Probe, ProbeError, probe};
-pub use registry::{ConnectError, connect};
+pub use registry::{ConnectError, Connector, connect};
 pub use scripted::{Script, ScriptError, Scripted};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use massgen_protocol::{ApiKey, BackendSpec, BackendType, Status, WireFormat, backend_type};
 
+use crate::acp::{self, BridgeCommand};
 use crate::driver::Driver;
 use crate::failure::Failures;
 use crate::provider::{self, EndpointError};
@@ -24,6 +25,12 @@ pub enum ConnectError {
     BrokenKey { kind: String },
     #[error("no API key for backend type `{kind}`; set `{variable}`")]
     NoKey { kind: String, variable: String },
+    #[error("backend type `{kind}` needs the program to start; name it with `command`")]
+    NoProgram { kind: String },
+    #[error("`{name}` of backend type `{kind}` cannot be `{value}`; it is one of {choices}")]
+    Param { kind: String, name: &'static str, value: String, choices: &'static str },
+    #[error("failed to find this program, which agents reach the team's tools by")]
+    Bridge { source: std::io::Error },
     #[error("failed to read the script `{path}`")]
     ReadScript { path: String, source: std::io::Error },
     #[error("script `{path}` cannot be played")]
@@ -38,12 +45,44 @@ pub enum ConnectError {
 /// If the type is unknown or not in this build, or the address, key or script
 /// cannot be used.
 pub fn connect(spec: &BackendSpec) -> Result<Arc<Driver>, ConnectError> {
-    let first = driver_of(spec)?;
-    let others = spec.fallbacks.iter().map(driver_of).collect::<Result<Vec<_>, _>>()?;
-    Ok(Arc::new(first.or_else(others)))
+    Connector::default().connect(spec)
 }
 
-fn driver_of(spec: &BackendSpec) -> Result<Driver, ConnectError> {
+/// Makes drivers, with what a program can give them beside the spec.
+#[derive(Clone, Debug, Default)]
+pub struct Connector {
+    /// How agents that are programs reach the team's tools; by this program's own
+    /// subcommand where it is absent.
+    pub bridge: Option<BridgeCommand>,
+}
+
+impl Connector {
+    /// Makes a driver; see [`connect`].
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`].
+    pub fn connect(&self, spec: &BackendSpec) -> Result<Arc<Driver>, ConnectError> {
+        let first = self.driver_of(spec)?;
+        let others = spec.fallbacks.iter().map(|spec| self.driver_of(spec));
+        Ok(Arc::new(first.or_else(others.collect::<Result<Vec<_>, _>>()?)))
+    }
+
+    fn driver_of(&self, spec: &BackendSpec) -> Result<Driver, ConnectError> {
+        driver_of(spec, self)
+    }
+
+    fn bridge(&self) -> Result<BridgeCommand, ConnectError> {
+        match &self.bridge {
+            Some(bridge) => Ok(bridge.clone()),
+            None => {
+                BridgeCommand::of_this_program().map_err(|source| ConnectError::Bridge { source })
+            }
+        }
+    }
+}
+
+fn driver_of(spec: &BackendSpec, connector: &Connector) -> Result<Driver, ConnectError> {
     let kind = || spec.kind.clone();
     let backend_type =
         backend_type(&spec.kind).ok_or_else(|| ConnectError::UnknownType { kind: kind() })?;
@@ -62,12 +101,12 @@ fn driver_of(spec: &BackendSpec) -> Result<Driver, ConnectError> {
                 .map_err(|source| ConnectError::Script { path, source })?;
             Ok(driver(scripted))
         }
+        WireFormat::Acp => acp::connect(spec, backend_type, connector.bridge()?).map(driver),
         WireFormat::OpenAiChat
         | WireFormat::OpenAiResponses
         | WireFormat::AnthropicMessages
         | WireFormat::GeminiGenerate
         | WireFormat::OllamaChat
-        | WireFormat::Acp
         | WireFormat::A2a
         | WireFormat::AgentCli
         | WireFormat::PythonFramework => {
@@ -121,6 +160,9 @@ mod tests {
             let connected =
                 connect(&spec(backend_type.name, url)).map(|driver| driver.name().to_owned());
             match (backend_type.is_callable(), backend_type.format) {
+                (true, WireFormat::Acp) if backend_type.name == "acp" => {
+                    assert!(matches!(connected, Err(ConnectError::NoProgram { .. })));
+                }
                 (true, WireFormat::Scripted) => {
                     assert!(matches!(connected, Err(ConnectError::ReadScript { .. })));
                 }

@@ -10,6 +10,7 @@
 //! This crate holds data only: no behaviour beyond parsing and printing, no
 //! clock, no files, no network.
 
+mod agents;
 mod answer;
 mod backends;
 mod brief;
@@ -22,6 +23,7 @@ mod spec;
 mod tool;
 mod version;
 
+pub use agents::{AGENT_MODEL_DEFAULT, AgentProgram, ModelWish, agent_program, agent_programs};
 pub use answer::{
     Ballot, Basis, FailReason, Outcome, Rejection, Reply, Review, RoundEnd, Submission,
 };

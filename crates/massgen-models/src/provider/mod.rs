@@ -28,6 +28,7 @@ use std::sync::Arc;
 use massgen_protocol::{BackendSpec, BackendType, WireFormat};
 
 pub(crate) use endpoint::EndpointError;
+pub(crate) use reported::kind_of_status;
 
 use crate::backend::Backend;
 

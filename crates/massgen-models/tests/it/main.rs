@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod a2a;
+mod acp;
 mod anthropic;
 mod conformance;
 mod discovery;

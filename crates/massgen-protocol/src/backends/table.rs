@@ -1,6 +1,7 @@
 //! The table itself, one block a type.
 
 use super::{BackendType, Capabilities, Status, WireFormat};
+use crate::AGENT_MODEL_DEFAULT;
 
 /// What most hosted types share.
 const HOSTED: BackendType = BackendType {
@@ -19,16 +20,27 @@ const HOSTED: BackendType = BackendType {
 /// What servers on the user's own machine share.
 const LOCAL: BackendType = BackendType { local: true, ..HOSTED };
 
-/// What agents that are programs share; they bring their own model and key.
+/// What agents that are programs share; they bring their own model and login, so that a key
+/// is optional.
 const AGENT: BackendType = BackendType {
     format: WireFormat::Acp,
+    default_model: Some(AGENT_MODEL_DEFAULT),
+    capabilities: Capabilities { files: true, ..Capabilities::AGENT },
+    ..LOCAL
+};
+
+/// What agents share that this build cannot reach.
+const OTHER_AGENT: BackendType = BackendType {
     capabilities: Capabilities::AGENT,
     status: Status::NotInBuild { instead: NO_AGENT_PROGRAMS },
     ..HOSTED
 };
 
 const NO_AGENT_PROGRAMS: &str = "use a backend that is a model, for example `type: openai` or \
-                                 `type: chatcompletion` with `base_url`";
+                                 `type: chatcompletion` with `base_url`, or serve the agent over \
+                                 Agent2Agent with `type: a2a`";
+const BY_ITS_ACP_SERVER: &str = "use `type: acp` with `command: agy_acp_server` where that is \
+                                 installed, or `type: gemini_cli`";
 
 pub(super) static TYPES: &[BackendType] = &[
     BackendType {
@@ -323,13 +335,19 @@ pub(super) static TYPES: &[BackendType] = &[
         ..AGENT
     },
     BackendType {
+        name: "copilot",
+        title: "GitHub Copilot",
+        key_env: &["COPILOT_GITHUB_TOKEN"],
+        ..AGENT
+    },
+    BackendType {
         name: "antigravity_cli",
         title: "Antigravity CLI",
         format: WireFormat::AgentCli,
         key_env: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
-        ..AGENT
+        status: Status::NotInBuild { instead: BY_ITS_ACP_SERVER },
+        ..OTHER_AGENT
     },
-    BackendType { name: "copilot", title: "GitHub Copilot", format: WireFormat::AgentCli, ..AGENT },
     BackendType {
         name: "uitars",
         title: "UI-TARS",
@@ -339,6 +357,11 @@ pub(super) static TYPES: &[BackendType] = &[
         },
         ..HOSTED
     },
-    BackendType { name: "ag2", title: "AG2", format: WireFormat::PythonFramework, ..AGENT },
-    BackendType { name: "autogen", title: "AutoGen", format: WireFormat::PythonFramework, ..AGENT },
+    BackendType { name: "ag2", title: "AG2", format: WireFormat::PythonFramework, ..OTHER_AGENT },
+    BackendType {
+        name: "autogen",
+        title: "AutoGen",
+        format: WireFormat::PythonFramework,
+        ..OTHER_AGENT
+    },
 ];

@@ -1,0 +1,6 @@
+//! Agents over the Agent Client Protocol: a fake one that misbehaves, then real ones.
+
+mod fake;
+mod faults;
+mod sessions;
+mod turns;
