@@ -21,6 +21,9 @@ use cli::{Cli, Command};
 use error::{CliError, Exit};
 
 fn main() -> ExitCode {
+    if let Some(exit) = command::bridge::run_if_asked() {
+        return exit;
+    }
     panic::install();
     let cli = match parse() {
         Ok(cli) => cli,

@@ -1,5 +1,6 @@
 //! One file a command: what it needs, what it does, how it ends.
 
+pub mod bridge;
 mod cost;
 pub mod demo;
 pub mod doctor;
