@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
         massgen demo                                       a whole run, no key, no network\n  \
         massgen \"Which of these proofs is wrong?\"          a team from the keys that are set\n  \
         massgen --config team.yaml \"…\"                     a team from a file\n  \
-        massgen --model gpt-5.4 --model deepseek-chat \"…\"  a quick team\n  \
+        massgen --model gpt-5.4 --model deepseek-flash \"…\"  a quick team\n  \
         git diff | massgen --config review.yaml --quiet -  question from stdin\n  \
         massgen -- replay the tape                         a question that begins like a command",
     subcommand_help_heading = "Commands"

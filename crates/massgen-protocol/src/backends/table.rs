@@ -230,7 +230,7 @@ pub(super) static TYPES: &[BackendType] = &[
         title: "DeepSeek",
         base_url: Some("https://api.deepseek.com/v1"),
         key_env: &["DEEPSEEK_API_KEY"],
-        default_model: Some("deepseek-chat"),
+        default_model: Some("deepseek-flash"),
         catalogue: Some("deepseek"),
         ..HOSTED
     },
