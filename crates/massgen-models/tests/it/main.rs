@@ -7,6 +7,7 @@ mod conformance;
 mod discovery;
 mod faults;
 mod gemini;
+mod litellm;
 mod ollama;
 mod peer;
 mod requests;

@@ -4,17 +4,17 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// To start, or to say the next thing. Python takes seconds, and more on a busy machine.
-const WAIT: Duration = Duration::from_secs(120);
+const WAIT: Duration = Duration::from_secs(240);
 
 /// A running program; dropping it ends it.
 pub struct Peer {
     child: Child,
     lines: Receiver<String>,
-    errors: Arc<Mutex<String>>,
+    errors: Arc<(Mutex<String>, Condvar)>,
 }
 
 /// Returns a command of the Python environment `name`, if `package` (a folder in it) is installed
@@ -60,14 +60,15 @@ impl Peer {
                 }
             }
         });
-        let errors = Arc::new(Mutex::new(String::new()));
+        let errors = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let mut stderr = child.stderr.take().unwrap();
         std::thread::spawn({
             let errors = errors.clone();
             move || {
                 let mut bytes = [0; 4096];
                 while let Ok(n @ 1..) = stderr.read(&mut bytes) {
-                    errors.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..n]));
+                    errors.0.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..n]));
+                    errors.1.notify_all();
                 }
             }
         });
@@ -79,9 +80,18 @@ impl Peer {
         match self.lines.recv_timeout(WAIT) {
             Ok(line) => line,
             Err(error @ (RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected)) => {
-                panic!("{error}; it has said:\n{}", self.errors.lock().unwrap())
+                panic!("{error}; it has said:\n{}", self.errors.0.lock().unwrap())
             }
         }
+    }
+
+    /// Waits until it has said this on stderr, where servers say that they are ready.
+    pub fn until_said(&self, words: &str) {
+        let (errors, changed) = &*self.errors;
+        let is_missing = |said: &mut String| !said.contains(words);
+        let waited = changed.wait_timeout_while(errors.lock().unwrap(), WAIT, is_missing);
+        let (said, waited) = waited.unwrap();
+        assert!(!waited.timed_out(), "not a word of `{words}`; it has said:\n{said}");
     }
 }
 
