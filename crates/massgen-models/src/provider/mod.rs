@@ -19,6 +19,7 @@ pub(crate) mod loose;
 mod ollama;
 mod openai_chat;
 mod openai_responses;
+mod ours;
 pub(crate) mod reported;
 mod rpc_status;
 mod turn;

@@ -287,7 +287,7 @@ impl Turn {
     fn leaked_calls(&mut self, parts: &mut Vec<Part>, out: &mut Out) -> Option<bool> {
         let at = parts.iter().rposition(|part| matches!(part, Part::Text { .. }))?;
         let Part::Text { text } = &parts[at] else { return None };
-        let (calls, rest) = leaked::find(text, |name| self.asked.is_offered(name))?;
+        let (calls, rest) = leaked::find(text, &self.asked.tools)?;
         if rest.is_empty() {
             parts.remove(at);
         } else {

@@ -2,7 +2,8 @@
 
 use massgen_models::connect;
 use massgen_protocol::{
-    Arguments, BackendSpec, Message, Part, Role, ToolCall, ToolCallId, ToolResult,
+    Arguments, BackendSpec, Media, MediaKind, MediaSource, Message, Part, Role, ToolCall,
+    ToolCallId, ToolResult,
 };
 use massgen_testkit::{Server, behaviour};
 use serde_json::{Map, Value, json};
@@ -203,6 +204,173 @@ async fn kinds_of_server_get_what_they_want() {
     let at = messages.iter().rposition(|message| message["role"] == "tool").unwrap();
     assert_eq!(messages[at + 1]["role"], "assistant");
     assert_eq!(messages[at + 2]["content"], "Go on.");
+}
+
+#[tokio::test]
+async fn images_sounds_and_files_are_shown() {
+    let media = |kind, media_type: &str| {
+        Part::Media(Media {
+            kind,
+            media_type: media_type.to_owned(),
+            name: Some("a".to_owned()),
+            source: MediaSource::Inline { base64: "QQ==".to_owned() },
+        })
+    };
+    let picture = MediaSource::Url { url: "https://example.com/a".to_owned() };
+    let parts = vec![
+        Part::Text { text: "What is it?".to_owned() },
+        media(MediaKind::Image, "image/png"),
+        media(MediaKind::Audio, "audio/mpeg"),
+        media(MediaKind::Video, "video/mp4"),
+        media(MediaKind::File, "application/pdf"),
+        Part::Media(Media {
+            kind: MediaKind::Image,
+            media_type: "image/png".to_owned(),
+            name: None,
+            source: picture,
+        }),
+    ];
+    let body = sent(|_| {}, call(vec![Message { role: Role::User, parts }])).await;
+    assert_eq!(
+        body["messages"][0]["content"],
+        json!([
+            {"type": "text", "text": "What is it?"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,QQ=="}},
+            {"type": "input_audio", "input_audio": {"data": "QQ==", "format": "mp3"}},
+            {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,QQ=="}},
+            {"type": "file",
+             "file": {"filename": "a", "file_data": "data:application/pdf;base64,QQ=="}},
+            {"type": "image_url", "image_url": {"url": "https://example.com/a"}},
+        ])
+    );
+}
+
+#[tokio::test]
+async fn openrouter_gets_the_fields_it_has_of_its_own() {
+    let of = |model: &'static str| {
+        move |spec: &mut BackendSpec| {
+            spec.kind = "openrouter".to_owned();
+            spec.model = model.to_owned();
+            spec.hosted_tools.web_search = true;
+            spec.reasoning.effort = Some("max".to_owned());
+        }
+    };
+    let mut messages = conversation();
+    messages.insert(1, Message::text(Role::System, "Be brief."));
+    let body = sent(of("anthropic/claude-opus-4.6"), call(messages)).await;
+    assert_eq!(body["plugins"], json!([{"id": "web"}]));
+    assert_eq!(body["cache_control"], json!({"type": "ephemeral"}));
+    assert_eq!(body["reasoning"], json!({"effort": "xhigh"}));
+    assert_eq!(body["messages"][0]["content"], "Be right.\n\nBe brief.");
+    assert_eq!(body["messages"][1]["role"], "user");
+    assert_eq!(body["messages"][5]["reasoning_details"][0]["signature"], "sig");
+
+    let body = sent(of("google/gemini-3-pro"), call(conversation())).await;
+    assert_eq!(body.get("cache_control"), None);
+    assert!(!body.to_string().contains("reasoning_details"), "{body}");
+    // What the config says of the plugin wins.
+    let own = json!([{"id": "web", "max_results": 3}]);
+    let with_own = |spec: &mut BackendSpec| {
+        of("x/m")(spec);
+        spec.params = Map::from_iter([("plugins".to_owned(), own.clone())]);
+    };
+    assert_eq!(sent(with_own, question()).await["plugins"], own);
+}
+
+#[tokio::test]
+async fn ids_are_such_as_the_server_takes() {
+    let ids = async |kind: &str, model: &str| {
+        let with = |spec: &mut BackendSpec| {
+            spec.kind = kind.to_owned();
+            spec.model = model.to_owned();
+        };
+        let body = sent(with, call(conversation())).await;
+        let messages = body["messages"].as_array().unwrap().clone();
+        let calls = messages.iter().flat_map(|message| message["tool_calls"].as_array().cloned());
+        let calls: Vec<Value> = calls.flatten().map(|call| call["id"].clone()).collect();
+        let results: Vec<Value> = messages
+            .iter()
+            .filter(|message| message["role"] == "tool")
+            .map(|message| message["tool_call_id"].clone())
+            .collect();
+        assert_eq!(calls, results, "{kind}");
+        calls
+    };
+    assert_eq!(ids("groq", "m").await, ["a", "b", "c"]);
+    let nine = ids("mistral", "mistral-large-latest").await;
+    assert!(nine.iter().all(|id| id.as_str().unwrap().len() == 9), "{nine:?}");
+    let counted = ["functions.vote:0", "functions.vote:1", "functions.vote:2"];
+    assert_eq!(ids("kimi", "kimi-k2").await, counted);
+}
+
+#[tokio::test]
+async fn what_a_model_does_not_take_is_left_out() {
+    let with = |model: &'static str, own: Value| {
+        move |spec: &mut BackendSpec| {
+            spec.model = model.to_owned();
+            spec.reasoning.effort = Some("max".to_owned());
+            spec.params = own.as_object().unwrap().clone();
+        }
+    };
+    let sampling = json!({"temperature": 0.5, "top_p": 0.5});
+    let body = sent(with("gpt-5.4", sampling.clone()), question()).await;
+    assert_eq!(body["reasoning_effort"], "xhigh");
+    assert_eq!((body.get("temperature"), body.get("top_p")), (None, None));
+    let body = sent(with("gpt-4o", sampling), question()).await;
+    assert_eq!((&body["temperature"], body.get("reasoning_effort")), (&json!(0.5), None));
+    // What servers of open weights have of their own passes through.
+    let own = json!({"chat_template_kwargs": {"enable_thinking": false}, "top_k": 3});
+    let body = sent(with("qwen", own.clone()), question()).await;
+    assert_eq!(body["chat_template_kwargs"], own["chat_template_kwargs"]);
+    assert_eq!((&body["top_k"], &body["reasoning_effort"]), (&json!(3), &json!("max")));
+    let strict = |spec: &mut BackendSpec| spec.kind = "fireworks".to_owned();
+    assert_eq!(sent(strict, question()).await["tools"][0]["function"]["strict"], true);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_count_is_not_asked_to() {
+    let refuses = json!({"error": {"message": "no", "param": "stream_options", "code": "x"}});
+    let server = Server::start(massgen_testkit::script(move |request| {
+        if request.body.get("stream_options").is_some() {
+            massgen_testkit::Reply::json(400, &refuses)
+        } else {
+            massgen_testkit::Reply::stream().text("8").finish("stop").done()
+        }
+    }));
+    let driver = driver(&server);
+    for _ in 0..2 {
+        assert_eq!(listen(&driver, question()).await.text, "8");
+    }
+    // One refusal, what is taken, and the second call at once.
+    assert_eq!(server.stats().requests, 3);
+}
+
+#[tokio::test]
+async fn a_deployment_of_azures_is_found_by_its_name() {
+    let server = Server::start(behaviour::only_talks("8"));
+    let spec = BackendSpec {
+        kind: "azure_openai".to_owned(),
+        model: "my-gpt".to_owned(),
+        base_url: server.base_url().replace("/v1", ""),
+        params: Map::from_iter([
+            ("api_version".to_owned(), json!("2025-01-01-preview")),
+            ("tool_choice".to_owned(), json!("none")),
+        ]),
+        ..spec("")
+    };
+    let mut bare = question();
+    bare.tools = Default::default();
+    assert_eq!(listen(&connect(&spec).unwrap(), bare).await.text, "8");
+    let request = &server.requests()[0];
+    assert_eq!(
+        request.path,
+        "/openai/deployments/my-gpt/chat/completions?api-version=2025-01-01-preview"
+    );
+    assert_eq!((request.header("api-key"), request.header("authorization")), (Some(KEY), None));
+    assert_eq!((request.body.get("api_version"), request.body.get("tool_choice")), (None, None));
+    let mistral = BackendSpec { model: "Ministral-3B".to_owned(), ..spec };
+    listen(&connect(&mistral).unwrap(), question()).await;
+    assert_eq!(server.requests()[1].body.get("stream_options"), None);
 }
 
 #[tokio::test]

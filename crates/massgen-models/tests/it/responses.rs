@@ -263,6 +263,7 @@ async fn images_and_files_are_shown() {
         media(MediaKind::Image, "image/png", url()),
         media(MediaKind::File, "application/pdf", inline()),
         media(MediaKind::File, "application/pdf", url()),
+        media(MediaKind::File, "text/plain", inline()),
     ];
     let question = call(vec![Message { role: Role::User, parts }]);
     let body = sent_as("openai", "gpt-5.4", |_| {}, question).await;
@@ -275,6 +276,7 @@ async fn images_and_files_are_shown() {
             {"type": "input_file", "filename": "a.pdf",
              "file_data": "data:application/pdf;base64,QQ=="},
             {"type": "input_file", "file_url": "https://example.com/a"},
+            {"type": "input_text", "text": "The file `a.pdf`:\n\nA"},
         ])
     );
     let server = Server::start(behaviour::only_talks("8"));

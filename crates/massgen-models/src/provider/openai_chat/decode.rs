@@ -343,8 +343,7 @@ impl Decoder {
 
     fn leaked_calls(&mut self, out: &mut Out) -> Vec<(ToolCall, bool)> {
         let tools = self.asked.tools.clone();
-        let is_offered = |name: &str| tools.iter().any(|tool| tool.name == name);
-        let Some((calls, text)) = leaked::find(&self.text, is_offered) else { return Vec::new() };
+        let Some((calls, text)) = leaked::find(&self.text, &tools) else { return Vec::new() };
         self.text = text;
         let mut read = Vec::new();
         for (index, call) in calls.into_iter().enumerate() {

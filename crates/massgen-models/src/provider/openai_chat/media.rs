@@ -17,11 +17,14 @@ pub(super) fn part(media: &Media) -> Value {
             address(media).map(|url| json!({"type": "video_url", "video_url": {"url": url}}))
         }
         MediaKind::Audio => sound(media),
-        MediaKind::File => text(media).or_else(|| {
-            let name = media.name.as_deref().unwrap_or("file");
-            let file = |url| json!({"type": "file", "file": {"filename": name, "file_data": url}});
-            address(media).map(file)
-        }),
+        MediaKind::File => {
+            inline_text(media).map(|text| json!({"type": "text", "text": text})).or_else(|| {
+                let name = media.name.as_deref().unwrap_or("file");
+                let file =
+                    |url| json!({"type": "file", "file": {"filename": name, "file_data": url}});
+                address(media).map(file)
+            })
+        }
     };
     taken.unwrap_or_else(|| {
         let name = media.name.as_deref().unwrap_or("without a name");
@@ -59,14 +62,14 @@ fn sound(media: &Media) -> Option<Value> {
     }
 }
 
-/// A text is read as text by every model, as a file by few.
-fn text(media: &Media) -> Option<Value> {
+/// Returns what a file says that is text: it is read as text by every model, as a file by few.
+pub(in crate::provider) fn inline_text(media: &Media) -> Option<String> {
     let is_text = media.media_type.starts_with("text/") || media.media_type == "application/json";
     let MediaSource::Inline { base64 } = &media.source else { return None };
     let bytes = is_text.then(|| STANDARD.decode(base64).ok()).flatten()?;
     let text = String::from_utf8(bytes).ok()?;
     let name = media.name.as_deref().unwrap_or("file");
-    Some(json!({"type": "text", "text": format!("The file `{name}`:\n\n{text}")}))
+    Some(format!("The file `{name}`:\n\n{text}"))
 }
 
 #[cfg(test)]

@@ -3,27 +3,34 @@
 //! The codec is our own: `docs/design/rig-fidelity.md` has the traps, what
 //! `rig-core` makes of each, and the figures.
 
+mod amend;
 mod azure;
 mod chunk;
 mod decode;
+mod ids;
 mod media;
+mod messages;
+mod quirks;
 mod request;
 pub(super) mod think;
 mod tool_calls;
 
 use std::sync::Arc;
 
-use massgen_protocol::{BackendSpec, BackendType, CallFailure, ModelCall};
+use massgen_protocol::{BackendSpec, BackendType, CallFailure, FailureKind, ModelCall};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::decode::{Asked, Decode};
 use super::endpoint::{EndpointError, address, key_header};
 use super::http_call::{HttpBackend, Request, Target, Wire};
+use super::ours::Refused;
 use crate::backend::Backend;
 pub(super) use azure::is_deployment;
-use request::Quirks;
+pub(super) use media::inline_text;
+use quirks::Quirks;
+use request::Asking;
 
 /// Stands for the content itself, in `<think>` tags, where a part of reasoning
 /// names the field it came from.
@@ -39,16 +46,15 @@ struct OpenAiChat {
     target: Target,
     url: Url,
     headers: HeaderMap,
-    max_output_tokens: Option<u64>,
-    params: Map<String, Value>,
-    quirks: Quirks,
+    asking: Asking,
+    refused: Refused,
 }
 
 pub(super) fn connect(
     spec: &BackendSpec,
     backend_type: &BackendType,
 ) -> Result<Arc<dyn Backend>, EndpointError> {
-    let mut params = request::with_wishes(spec);
+    let mut params = spec.params.clone();
     let is_azure = azure::is_azure(backend_type);
     let (url, name, prefix) = if is_azure {
         let url = azure::deployment(&spec.base_url, &spec.model, &mut params)?;
@@ -60,20 +66,12 @@ pub(super) fn connect(
     if let Some(key) = key_header(prefix, spec.api_key.secret())? {
         headers.insert(name, key);
     }
-    let model = spec.model.to_ascii_lowercase();
     let wire = OpenAiChat {
         target: Target::new(spec, &url, PATH),
         url,
         headers,
-        max_output_tokens: spec.max_output_tokens,
-        params,
-        quirks: Quirks {
-            asks_for_cost: backend_type.name == "openrouter",
-            assistant_between_tool_and_user: backend_type.name == "mistral",
-            // Azure's Mistral deployments refuse the field.
-            no_stream_options: is_azure
-                && (model.contains("mistral") || model.contains("ministral")),
-        },
+        asking: Asking::of(spec, params, Quirks::of(spec, backend_type)),
+        refused: Refused::new(amend::OURS),
     };
     Ok(Arc::new(HttpBackend(Arc::new(wire))))
 }
@@ -84,12 +82,25 @@ impl Wire for OpenAiChat {
     }
 
     fn request(&self, call: &ModelCall) -> Result<Request, CallFailure> {
-        let (model, bound) = (&self.target.model, self.max_output_tokens);
-        let body = request::body(call, model, bound, &self.params, self.quirks);
+        let body = self.asking.body(call, &self.refused);
         Ok(Request { url: self.url.clone(), headers: self.headers.clone(), body })
     }
 
     fn decoder(&self, call: &ModelCall) -> Box<dyn Decode> {
         Box::new(decode::Decoder::new(Asked::of(call), self.target.failures.clone()))
+    }
+
+    fn amend(
+        &self,
+        _call: &ModelCall,
+        refused: &Request,
+        failure: &CallFailure,
+        body: &Value,
+    ) -> Option<Request> {
+        if failure.kind != FailureKind::BadRequest {
+            return None;
+        }
+        let body = amend::amended(&self.refused, &refused.body, body, &self.asking.params)?;
+        Some(Request { body, ..refused.clone() })
     }
 }

@@ -1,93 +1,121 @@
 //! A call → the body of its request.
 
-use massgen_protocol::{
-    Arguments, BackendSpec, Message, ModelCall, Part, Role, ToolCall, ToolSpec,
-};
+use massgen_protocol::{BackendSpec, ModelCall, Reasoning, ToolSpec};
 use serde_json::{Map, Value, json};
 
-use super::{FIELD_PARTS, FIELD_TAGS, NATIVE_DETAILS, media};
-
-/// What one server wants differently from most.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Quirks {
-    /// Ask for the price of each call.
-    pub(crate) asks_for_cost: bool,
-    /// A user's message may not follow a tool's.
-    pub(crate) assistant_between_tool_and_user: bool,
-    /// Usage cannot be asked for.
-    pub(crate) no_stream_options: bool,
-}
+use super::messages::messages;
+use super::quirks::Quirks;
+use crate::provider::openai_responses::{Effort, Model};
+use crate::provider::ours::Refused;
 
 /// Fields that are ours alone: a config that sets them is about something else.
 const RESERVED: [&str; 5] = ["model", "messages", "stream", "tools", "n"];
 /// Fields that servers refuse where no tools are offered.
 const ONLY_WITH_TOOLS: [&str; 2] = ["tool_choice", "parallel_tool_calls"];
+/// Fields refused by models that think.
+const SAMPLING: [&str; 2] = ["temperature", "top_p"];
+/// The output bound as all know it, and as OpenAI's models that think have it.
+pub(super) const BOUND: &str = "max_tokens";
+pub(super) const BOUND_OF_THINKERS: &str = "max_completion_tokens";
 
-/// Returns the body. `max_output_tokens` is the backend's own bound; the call's wins.
-pub(crate) fn body(
-    call: &ModelCall,
-    model: &str,
-    max_output_tokens: Option<u64>,
-    params: &Map<String, Value>,
-    quirks: Quirks,
-) -> Value {
-    let mut body = Map::new();
-    body.insert("model".to_owned(), json!(model));
-    body.insert("messages".to_owned(), Value::Array(messages(&call.messages, quirks)));
-    if !call.tools.is_empty() {
-        let tools = call.tools.iter().map(tool).collect();
-        body.insert("tools".to_owned(), Value::Array(tools));
-    }
-    let bound_field = bound_field(model);
-    if let Some(bound) = call.max_output_tokens.or(max_output_tokens) {
-        body.insert(bound_field.to_owned(), json!(bound));
-    }
-    body.insert("stream".to_owned(), json!(true));
-    if !quirks.no_stream_options {
-        body.insert("stream_options".to_owned(), json!({"include_usage": true}));
-    }
-    if quirks.asks_for_cost {
-        body.insert("usage".to_owned(), json!({"include": true}));
-    }
-    for (name, value) in params {
-        let name = match name.as_str() {
-            "max_tokens" | "max_completion_tokens" => bound_field,
-            name => name,
-        };
-        let out_of_place = call.tools.is_empty() && ONLY_WITH_TOOLS.contains(&name);
-        if RESERVED.contains(&name) || out_of_place {
-            continue;
-        }
-        if value.is_null() {
-            // The way to leave out what we would send.
-            body.shift_remove(name);
-        } else if !(name == bound_field && call.max_output_tokens.is_some()) {
-            body.insert(name.to_owned(), value.clone());
-        }
-    }
-    Value::Object(body)
+/// All requests to one model, but for the conversation.
+#[derive(Clone, Debug)]
+pub(super) struct Asking {
+    pub(super) model: String,
+    pub(super) max_output_tokens: Option<u64>,
+    pub(super) reasoning: Reasoning,
+    /// The user's own fields.
+    pub(super) params: Map<String, Value>,
+    pub(super) quirks: Quirks,
 }
 
-/// Returns the user's own fields, and how much the model is to think and whether it is to
-/// search, as this server calls it; a field of the user's wins.
-pub(crate) fn with_wishes(spec: &BackendSpec) -> Map<String, Value> {
-    let mut params = spec.params.clone();
-    let effort = spec.reasoning.effort.as_ref();
-    if spec.kind == "openrouter" {
-        let mut reasoning = Map::new();
-        reasoning.extend(effort.map(|effort| ("effort".to_owned(), json!(effort))));
-        let budget = spec.reasoning.budget_tokens;
-        reasoning.extend(budget.map(|tokens| ("max_tokens".to_owned(), json!(tokens))));
-        if !reasoning.is_empty() {
-            params.entry("reasoning").or_insert(Value::Object(reasoning));
+impl Asking {
+    pub(super) fn of(spec: &BackendSpec, params: Map<String, Value>, quirks: Quirks) -> Asking {
+        Asking {
+            model: spec.model.clone(),
+            max_output_tokens: spec.max_output_tokens,
+            reasoning: spec.reasoning.clone(),
+            params,
+            quirks,
         }
-        if spec.hosted_tools.web_search {
-            params.entry("plugins").or_insert(json!([{"id": "web"}]));
-        }
-    } else if let Some(effort) = effort {
-        params.entry("reasoning_effort").or_insert(json!(effort));
     }
-    params
+
+    /// Returns the body, less what was refused before.
+    pub(super) fn body(&self, call: &ModelCall, refused: &Refused) -> Value {
+        let quirks = self.quirks;
+        let mut body = Map::new();
+        body.insert("model".to_owned(), json!(self.model));
+        let messages = messages(&call.messages, quirks);
+        body.insert("messages".to_owned(), Value::Array(messages));
+        if !call.tools.is_empty() {
+            let tools = call.tools.iter().map(|spec| tool(spec, quirks)).collect();
+            body.insert("tools".to_owned(), Value::Array(tools));
+        }
+        let bound_field = bound_field(&self.model);
+        if let Some(bound) = call.max_output_tokens.or(self.max_output_tokens) {
+            body.insert(bound_field.to_owned(), json!(bound));
+        }
+        body.insert("stream".to_owned(), json!(true));
+        if !quirks.no_stream_options {
+            body.insert("stream_options".to_owned(), json!({"include_usage": true}));
+        }
+        if quirks.is_openrouter {
+            body.insert("usage".to_owned(), json!({"include": true}));
+        }
+        if quirks.asks_for_cache {
+            body.insert("cache_control".to_owned(), json!({"type": "ephemeral"}));
+        }
+        if quirks.search_plugin {
+            body.insert("plugins".to_owned(), json!([{"id": "web"}]));
+        }
+        if let Some((field, value)) = self.thinking() {
+            body.insert(field.to_owned(), value);
+        }
+        refused.leave_out(&mut body);
+        for (name, value) in &self.params {
+            let name = match name.as_str() {
+                BOUND | BOUND_OF_THINKERS => bound_field,
+                name => name,
+            };
+            let out_of_place = call.tools.is_empty() && ONLY_WITH_TOOLS.contains(&name);
+            if RESERVED.contains(&name) || out_of_place {
+                continue;
+            }
+            if value.is_null() {
+                // The way to leave out what we would send.
+                body.shift_remove(name);
+            } else if !(name == bound_field && call.max_output_tokens.is_some()) {
+                body.insert(name.to_owned(), value.clone());
+            }
+        }
+        let effort = body.get("reasoning_effort").and_then(Value::as_str);
+        if Model::of(&self.model).fixes_sampling && effort != Some(Effort::None.word()) {
+            for field in SAMPLING {
+                body.shift_remove(field);
+            }
+        }
+        Value::Object(body)
+    }
+
+    /// Returns how much the model is to think, as this server has it.
+    fn thinking(&self) -> Option<(&'static str, Value)> {
+        let wish = self.reasoning.effort.as_deref();
+        if !self.quirks.is_openrouter {
+            let effort = Model::of(&self.model).efforts.fit(wish?)?;
+            return Some(("reasoning_effort", json!(effort)));
+        }
+        // It takes one of the two, and fits the effort to its models itself.
+        let wish = match wish {
+            Some("max") => Some(Effort::XHigh.word()),
+            wish => wish,
+        };
+        let reasoning = match (self.reasoning.budget_tokens, wish) {
+            (Some(tokens), _) => json!({"max_tokens": tokens}),
+            (None, Some(effort)) => json!({"effort": effort}),
+            (None, None) => return None,
+        };
+        Some(("reasoning", reasoning))
+    }
 }
 
 /// Returns the name of the output bound: OpenAI's reasoning models refuse the old one.
@@ -99,142 +127,19 @@ fn bound_field(model: &str) -> &'static str {
         .and_then(|rest| rest.split(['-', '.']).next())
         .and_then(|version| version.parse::<u32>().ok())
         .is_some_and(|version| version >= 5);
-    if is_o_series || is_gpt_5_or_later { "max_completion_tokens" } else { "max_tokens" }
+    if is_o_series || is_gpt_5_or_later { BOUND_OF_THINKERS } else { BOUND }
 }
 
-fn tool(tool: &ToolSpec) -> Value {
-    json!({"type": "function", "function": {
+fn tool(tool: &ToolSpec, quirks: Quirks) -> Value {
+    let mut function = json!({
         "name": tool.name,
         "description": tool.description,
         "parameters": tool.parameters,
-    }})
-}
-
-fn messages(messages: &[std::sync::Arc<Message>], quirks: Quirks) -> Vec<Value> {
-    let mut out = Vec::with_capacity(messages.len());
-    let mut last = Role::System;
-    for message in messages {
-        match message.role {
-            Role::System => out.push(json!({"role": "system", "content": text(message)})),
-            Role::User => {
-                if quirks.assistant_between_tool_and_user && last == Role::Tool {
-                    out.push(json!({"role": "assistant", "content": "Understood."}));
-                }
-                out.push(json!({"role": "user", "content": content(message)}));
-            }
-            Role::Assistant => out.push(assistant(message)),
-            Role::Tool => out.extend(tool_results(message)),
-        }
-        last = message.role;
+    });
+    if quirks.strict_tools {
+        function["strict"] = json!(true);
     }
-    out
-}
-
-/// Returns what a user said: one text, which every server takes, unless files are with it.
-fn content(message: &Message) -> Value {
-    let has_media = message.parts.iter().any(|part| matches!(part, Part::Media(_)));
-    if !has_media {
-        return Value::String(text(message));
-    }
-    let part = |part: &Part| match part {
-        Part::Text { text } => Some(json!({"type": "text", "text": text})),
-        Part::Media(media) => Some(media::part(media)),
-        Part::Reasoning { .. } | Part::ToolCall(_) | Part::ToolResult(_) | Part::Native { .. } => {
-            None
-        }
-    };
-    Value::Array(message.parts.iter().filter_map(part).collect())
-}
-
-fn text(message: &Message) -> String {
-    let mut all = String::new();
-    for part in &message.parts {
-        match part {
-            Part::Text { text } => all.push_str(text),
-            // Nothing else is text.
-            Part::Reasoning { .. }
-            | Part::ToolCall(_)
-            | Part::ToolResult(_)
-            | Part::Native { .. }
-            | Part::Media(_) => {}
-        }
-    }
-    all
-}
-
-fn tool_results(message: &Message) -> impl Iterator<Item = Value> + '_ {
-    message.parts.iter().filter_map(|part| match part {
-        Part::ToolResult(result) => {
-            Some(json!({"role": "tool", "tool_call_id": result.id, "content": result.text}))
-        }
-        Part::Text { .. }
-        | Part::Reasoning { .. }
-        | Part::ToolCall(_)
-        | Part::Native { .. }
-        | Part::Media(_) => None,
-    })
-}
-
-/// Returns an earlier turn of the model, with its reasoning in the field it came
-/// from: some servers require it there, and some refuse it anywhere else.
-fn assistant(message: &Message) -> Value {
-    let mut content = String::new();
-    let mut thoughts: Vec<Value> = Vec::new();
-    let mut fields = Map::new();
-    let mut calls: Vec<Value> = Vec::new();
-    for part in &message.parts {
-        match part {
-            Part::Text { text } => content.push_str(text),
-            Part::Reasoning { text, field } => match field.as_deref() {
-                Some(FIELD_TAGS) => content.push_str(&format!("<think>{text}</think>")),
-                Some(FIELD_PARTS) => thoughts.push(
-                    json!({"type": "thinking", "thinking": [{"type": "text", "text": text}]}),
-                ),
-                Some(field) => {
-                    fields.insert(field.to_owned(), json!(text));
-                }
-                // It came from a provider of another format, which is no use to this one.
-                None => {}
-            },
-            Part::ToolCall(call) => calls.push(tool_call(call)),
-            Part::Native { format, value } if format == NATIVE_DETAILS => {
-                fields.insert("reasoning_details".to_owned(), value.clone());
-            }
-            Part::Native { .. } | Part::ToolResult(_) | Part::Media(_) => {}
-        }
-    }
-    let content = if !thoughts.is_empty() {
-        if !content.is_empty() {
-            thoughts.push(json!({"type": "text", "text": content}));
-        }
-        Value::Array(thoughts)
-    } else if content.is_empty() && !calls.is_empty() {
-        Value::Null
-    } else {
-        Value::String(content)
-    };
-    let mut out = Map::new();
-    out.insert("role".to_owned(), json!("assistant"));
-    out.insert("content".to_owned(), content);
-    out.extend(fields);
-    if !calls.is_empty() {
-        out.insert("tool_calls".to_owned(), Value::Array(calls));
-    }
-    Value::Object(out)
-}
-
-fn tool_call(call: &ToolCall) -> Value {
-    let arguments = match &call.arguments {
-        Arguments::Object { value } => Value::Object(value.clone()).to_string(),
-        // Servers parse what they are given back; broken JSON would fail every
-        // later request of this conversation.
-        Arguments::Malformed { raw, .. } => json!({"unreadable": raw}).to_string(),
-    };
-    json!({
-        "id": call.id,
-        "type": "function",
-        "function": {"name": call.name, "arguments": arguments},
-    })
+    json!({"type": "function", "function": function})
 }
 
 #[cfg(test)]
@@ -243,41 +148,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_stand_before_the_text_they_belong_to() {
-        let mut message = Message::text(Role::User, "What is it?");
-        assert_eq!(content(&message), json!("What is it?"));
-        let media = massgen_protocol::Media {
-            kind: massgen_protocol::MediaKind::Image,
-            media_type: "image/png".to_owned(),
-            name: None,
-            source: massgen_protocol::MediaSource::Url { url: "https://h/a.png".to_owned() },
-        };
-        message.parts.insert(0, Part::Media(media));
-        let expected = json!([
-            {"type": "image_url", "image_url": {"url": "https://h/a.png"}},
-            {"type": "text", "text": "What is it?"},
-        ]);
-        assert_eq!(content(&message), expected);
-    }
-
-    #[test]
     fn thinking_is_asked_for_in_the_servers_own_words() {
-        let params = |kind: &str, own: Value| {
-            let mut spec = BackendSpec::new(kind, "m", "");
-            spec.reasoning.effort = Some("low".to_owned());
-            spec.reasoning.budget_tokens = Some(9);
-            spec.params = own.as_object().unwrap().clone();
-            Value::Object(with_wishes(&spec))
+        let check = |kind: &str, model: &str, effort: &str, budget, expected: Value| {
+            let mut spec = BackendSpec::new(kind, model, "");
+            spec.reasoning.effort = Some(effort.to_owned());
+            spec.reasoning.budget_tokens = budget;
+            let quirks = Quirks::of(&spec, massgen_protocol::backend_type(kind).unwrap());
+            let asked = Asking::of(&spec, Map::new(), quirks).thinking();
+            let asked = asked.map(|(field, value)| json!({field: value})).unwrap_or_default();
+            assert_eq!(asked, expected, "{kind} {model}");
         };
-        assert_eq!(params("vllm", json!({})), json!({"reasoning_effort": "low"}));
-        let both = json!({"reasoning": {"effort": "low", "max_tokens": 9}});
-        assert_eq!(params("openrouter", json!({})), both);
-        let mut searching = BackendSpec::new("openrouter", "m", "");
-        searching.hosted_tools.web_search = true;
-        let sent = Value::Object(with_wishes(&searching));
-        assert_eq!(sent, json!({"plugins": [{"id": "web"}]}));
-        let own = json!({"reasoning_effort": null});
-        assert_eq!(params("vllm", own.clone()), own);
+        check("vllm", "m", "low", Some(9), json!({"reasoning_effort": "low"}));
+        check("azure_openai", "gpt-5.1", "max", None, json!({"reasoning_effort": "high"}));
+        check("chatcompletion", "gpt-4o", "low", None, Value::Null);
+        check("groq", "openai/gpt-oss-120b", "xhigh", None, json!({"reasoning_effort": "high"}));
+        check("openrouter", "x/m", "max", None, json!({"reasoning": {"effort": "xhigh"}}));
+        check("openrouter", "x/m", "max", Some(9), json!({"reasoning": {"max_tokens": 9}}));
     }
 
     #[test]

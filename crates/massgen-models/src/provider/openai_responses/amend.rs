@@ -1,126 +1,49 @@
 //! A request that was refused → one that is likely to be taken.
-//!
-//! Only what we added of ourselves is taken off, and only where the refusal's own fields
-//! point at it; a user's field is never dropped behind the user's back.
-
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Map, Value};
 
-/// Fields of ours that this model or server has refused.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Without(u8);
+use crate::provider::ours::{Named, Ours, Refused};
 
-/// A field of ours: where it is, and what a refusal may call it.
-struct Ours {
-    bit: u8,
+const fn ours(
     field: &'static str,
     inner: Option<&'static str>,
     called: &'static [&'static str],
+) -> Ours {
+    Ours { field, inner, called, is_essential: false }
 }
 
-const OURS: [Ours; 6] = [
-    Ours { bit: 1, field: "include", inner: None, called: &["include", "include[0]"] },
-    Ours {
-        bit: 2,
-        field: "reasoning",
-        inner: Some("summary"),
-        called: &["reasoning.summary", "reasoning.generate_summary"],
-    },
-    Ours {
-        bit: 4,
-        field: "reasoning",
-        inner: Some("effort"),
-        called: &["reasoning.effort", "reasoning_effort"],
-    },
-    Ours { bit: 8, field: "reasoning", inner: None, called: &["reasoning"] },
-    Ours { bit: 16, field: "prompt_cache_key", inner: None, called: &["prompt_cache_key"] },
-    Ours { bit: 32, field: "store", inner: None, called: &["store"] },
+pub(super) const OURS: &[Ours] = &[
+    ours("include", None, &["include", "include[0]"]),
+    ours("reasoning", Some("summary"), &["reasoning.summary", "reasoning.generate_summary"]),
+    ours("reasoning", Some("effort"), &["reasoning.effort", "reasoning_effort"]),
+    ours("reasoning", None, &["reasoning"]),
+    ours("prompt_cache_key", None, &["prompt_cache_key"]),
+    // Without it a conversation stays at the provider.
+    Ours { field: "store", inner: None, called: &["store"], is_essential: true },
 ];
 
-impl Ours {
-    /// Takes the field out; returns whether it was there.
-    fn take_out(&self, body: &mut Map<String, Value>) -> bool {
-        let Some(inner) = self.inner else { return body.shift_remove(self.field).is_some() };
-        let Some(Value::Object(fields)) = body.get_mut(self.field) else { return false };
-        let was_there = fields.shift_remove(inner).is_some();
-        if fields.is_empty() {
-            body.shift_remove(self.field);
-        }
-        was_there
+/// Returns the body a server may take instead, given the body of its refusal.
+pub(super) fn amended(
+    refused: &Refused,
+    sent: &Value,
+    refusal: &Value,
+    params: &Map<String, Value>,
+) -> Option<Value> {
+    let mut body = sent.as_object().filter(|_| refusal.is_object())?.clone();
+    let named = Named::of(refusal);
+    if is_about_reasoning(&named, &body) && forget_reasoning(&mut body) {
+        return Some(Value::Object(body));
     }
-
-    fn is_users(&self, params: &Map<String, Value>) -> bool {
-        match (params.get(self.field), self.inner) {
-            (Some(Value::Object(fields)), Some(inner)) => fields.contains_key(inner),
-            (Some(_), _) => true,
-            (None, Some("effort")) => params.contains_key("reasoning_effort"),
-            (None, _) => false,
-        }
-    }
-}
-
-impl Without {
-    pub(super) fn apply(self, body: &mut Map<String, Value>) {
-        for ours in OURS.iter().filter(|ours| self.0 & ours.bit != 0) {
-            ours.take_out(body);
-        }
-    }
-}
-
-/// What has been refused so far, shared by all calls to the model: the next one need not
-/// be refused again.
-#[derive(Debug, Default)]
-pub(super) struct Refused(AtomicU8);
-
-impl Refused {
-    pub(super) fn so_far(&self) -> Without {
-        Without(self.0.load(Ordering::Relaxed))
-    }
-
-    /// Returns the body a server may take instead, given the body of its refusal.
-    pub(super) fn amended(
-        &self,
-        sent: &Value,
-        refusal: &Value,
-        params: &Map<String, Value>,
-    ) -> Option<Value> {
-        let error = refusal.get("error").filter(|error| error.is_object()).unwrap_or(refusal);
-        let word = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-        let (code, param) = (word("code"), word("param"));
-        let mut body = sent.as_object()?.clone();
-        if is_about_reasoning(code, param, &body) && forget_reasoning(&mut body) {
-            return Some(Value::Object(body));
-        }
-        if let Some(ours) = OURS.iter().find(|ours| ours.called.contains(&param)) {
-            if ours.is_users(params) || !ours.take_out(&mut body) {
-                return None;
-            }
-            self.0.fetch_or(ours.bit, Ordering::Relaxed);
-            return Some(Value::Object(body));
-        }
-        if !param.is_empty() || !refusal.is_object() {
-            return None;
-        }
-        // Nothing is named, as xAI and many look-alikes have it. Not kept in mind, as the
-        // reason may have been another.
-        let mut is_less = false;
-        for ours in &OURS {
-            if ours.field != "store" && !ours.is_users(params) {
-                is_less |= ours.take_out(&mut body);
-            }
-        }
-        is_less.then_some(Value::Object(body))
-    }
+    refused.amended(&body, &named, params).map(Value::Object)
 }
 
 /// Returns whether a refusal is about reasoning that was sent back: it cannot be
 /// decrypted, is not found, or lacks the item it came with.
-fn is_about_reasoning(code: &str, param: &str, body: &Map<String, Value>) -> bool {
-    if code == "invalid_encrypted_content" || param == "input" {
+fn is_about_reasoning(named: &Named, body: &Map<String, Value>) -> bool {
+    if named.code == "invalid_encrypted_content" || named.field == "input" {
         return true;
     }
-    let Some(rest) = param.strip_prefix("input[") else { return false };
+    let Some(rest) = named.field.strip_prefix("input[") else { return false };
     let at = rest.split(']').next().and_then(|digits| digits.parse::<usize>().ok());
     at.and_then(|at| body.get("input")?.get(at)).is_some_and(|item| item["type"] == "reasoning")
 }
@@ -135,11 +58,9 @@ fn forget_reasoning(body: &mut Map<String, Value>) -> bool {
         return false;
     }
     for item in items {
-        if let Value::Object(fields) = item
-            && matches!(
-                fields.get("type").and_then(Value::as_str),
-                Some("message" | "function_call")
-            )
+        let kind = item["type"].as_str().unwrap_or_default();
+        if matches!(kind, "message" | "function_call")
+            && let Value::Object(fields) = item
         {
             fields.shift_remove("id");
         }
@@ -177,26 +98,34 @@ mod tests {
             "code": code}})
     }
 
+    fn refused() -> Refused {
+        Refused::new(OURS)
+    }
+
+    fn none() -> Map<String, Value> {
+        Map::new()
+    }
+
+    /// Returns a request less what was refused so far.
+    fn next(refused: &Refused) -> Value {
+        let mut next = sent().as_object().unwrap().clone();
+        refused.leave_out(&mut next);
+        Value::Object(next)
+    }
+
     #[track_caller]
     fn without_reasoning(refusal: &Value) {
-        let refused = Refused::default();
-        let body = refused.amended(&sent(), refusal, &Map::new()).unwrap();
-        let kinds: Vec<&str> = body["input"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|item| item["type"].as_str().unwrap())
-            .collect();
+        let refused = refused();
+        let body = amended(&refused, &sent(), refusal, &none()).unwrap();
+        let items = body["input"].as_array().unwrap();
+        let kinds: Vec<&str> = items.iter().map(|item| item["type"].as_str().unwrap()).collect();
         let expected = ["message", "function_call", "function_call_output", "web_search_call"];
         assert_eq!(kinds, expected);
-        assert_eq!(
-            (&body["input"][1]["id"], &body["input"][3]["id"]),
-            (&Value::Null, &json!("ws_1"))
-        );
+        assert_eq!((&items[1]["id"], &items[3]["id"]), (&Value::Null, &json!("ws_1")));
         // Once only, and for this conversation only.
-        let again = refused.amended(&body, refusal, &Map::new());
+        let again = amended(&refused, &body, refusal, &none());
         assert!(again.is_none_or(|again| again["input"] == body["input"]));
-        assert_eq!(refused.so_far(), Without::default());
+        assert_eq!(next(&refused), sent());
     }
 
     #[test]
@@ -205,19 +134,18 @@ mod tests {
         without_reasoning(&refusal(None, Some("input")));
         without_reasoning(&refusal(Some("array_above_max_length"), Some("input[1].content")));
         let other = refusal(Some("invalid_value"), Some("input[0].content[0].image_url"));
-        assert_eq!(Refused::default().amended(&sent(), &other, &Map::new()), None);
+        assert_eq!(amended(&refused(), &sent(), &other, &none()), None);
     }
 
     #[test]
     fn a_field_of_ours_that_is_refused_is_left_out_from_then_on() {
         let check = |param: &str, pointer: &str| {
-            let refused = Refused::default();
-            let body = refused.amended(&sent(), &refusal(None, Some(param)), &Map::new()).unwrap();
+            let refused = refused();
+            let refusal = refusal(Some("unsupported_parameter"), Some(param));
+            let body = amended(&refused, &sent(), &refusal, &none()).unwrap();
             assert_eq!(body.pointer(pointer), None, "{param}");
-            let mut next = sent().as_object().unwrap().clone();
-            refused.so_far().apply(&mut next);
-            assert_eq!(Value::Object(next), body);
-            assert_eq!(refused.amended(&body, &refusal(None, Some(param)), &Map::new()), None);
+            assert_eq!(next(&refused), body);
+            assert_eq!(amended(&refused, &body, &refusal, &none()), None);
         };
         check("include", "/include");
         check("reasoning.summary", "/reasoning/summary");
@@ -233,24 +161,24 @@ mod tests {
         let params = params.as_object().unwrap();
         for param in ["reasoning.summary", "temperature", "tools[0].parameters"] {
             let refusal = refusal(Some("unsupported_value"), Some(param));
-            assert_eq!(Refused::default().amended(&sent(), &refusal, params), None, "{param}");
+            assert_eq!(amended(&refused(), &sent(), &refusal, params), None, "{param}");
         }
         // Its effort is ours all the same.
         let effort = refusal(Some("unsupported_parameter"), Some("reasoning.effort"));
-        let body = Refused::default().amended(&sent(), &effort, params).unwrap();
+        let body = amended(&refused(), &sent(), &effort, params).unwrap();
         assert_eq!(body["reasoning"], json!({"summary": "auto"}));
     }
 
     #[test]
     fn a_refusal_that_names_nothing_leads_to_the_plainest_request() {
-        let refused = Refused::default();
+        let refused = refused();
         let refusal = json!({"code": "Client specified an invalid argument", "error": "no"});
-        let body = refused.amended(&sent(), &refusal, &Map::new()).unwrap();
+        let body = amended(&refused, &sent(), &refusal, &none()).unwrap();
         let keys: Vec<&String> = body.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["model", "input", "store"]);
-        assert_eq!(refused.so_far(), Without::default());
-        assert_eq!(refused.amended(&body, &refusal, &Map::new()), None);
-        assert_eq!(refused.amended(&sent(), &Value::Null, &Map::new()), None);
-        assert_eq!(refused.amended(&json!([]), &refusal, &Map::new()), None);
+        assert_eq!(next(&refused), sent());
+        assert_eq!(amended(&refused, &body, &refusal, &none()), None);
+        assert_eq!(amended(&refused, &sent(), &Value::Null, &none()), None);
+        assert_eq!(amended(&refused, &json!([]), &refusal, &none()), None);
     }
 }

@@ -15,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::names::Names;
 use crate::failure::Failures;
+use crate::provider::openai_chat::inline_text;
 
 /// Longest id of a call that is taken.
 const CALL_ID_BYTES_MAX: usize = 64;
@@ -88,6 +89,9 @@ impl Conversation<'_> {
         let is_image = media.kind == MediaKind::Image;
         let data = |base64: &str| format!("data:{};base64,{base64}", media.media_type);
         let name = media.name.as_deref().unwrap_or("file");
+        if let Some(text) = inline_text(media) {
+            return Ok(json!({"type": "input_text", "text": text}));
+        }
         match &media.source {
             MediaSource::Url { url } if is_image => {
                 Ok(json!({"type": "input_image", "detail": "auto", "image_url": url}))

@@ -24,10 +24,10 @@ use super::decode::{Asked, Decode};
 use super::endpoint::{EndpointError, address, key_header};
 use super::events::EventStream;
 use super::http_call::{HttpBackend, Request, Target, Wire};
+use super::ours::Refused;
 use crate::backend::Backend;
-use amend::Refused;
 use decode::Responses;
-pub(super) use model::Model;
+pub(super) use model::{Effort, Model};
 use names::Names;
 use request::Asking;
 
@@ -75,7 +75,7 @@ pub(super) fn connect(
         native: format!("openai_responses/{}", spec.kind),
     };
     let target = Target::new(spec, &url, PATH);
-    let refused = Refused::default();
+    let refused = Refused::new(amend::OURS);
     let wire = OpenAiResponses { target, url, headers, asking, refused };
     Ok(Arc::new(HttpBackend(Arc::new(wire))))
 }
@@ -86,8 +86,7 @@ impl Wire for OpenAiResponses {
     }
 
     fn request(&self, call: &ModelCall) -> Result<Request, CallFailure> {
-        let without = self.refused.so_far();
-        let body = self.asking.body(call, without, &self.target.failures)?;
+        let body = self.asking.body(call, &self.refused, &self.target.failures)?;
         Ok(Request { url: self.url.clone(), headers: self.headers.clone(), body })
     }
 
@@ -108,7 +107,7 @@ impl Wire for OpenAiResponses {
         if failure.kind != FailureKind::BadRequest {
             return None;
         }
-        let body = self.refused.amended(&refused.body, body, &self.asking.params)?;
+        let body = amend::amended(&self.refused, &refused.body, body, &self.asking.params)?;
         Some(Request { body, ..refused.clone() })
     }
 }

@@ -3,11 +3,11 @@
 use massgen_protocol::{CallFailure, HostedTools, ModelCall, Reasoning};
 use serde_json::{Map, Value, json};
 
-use super::amend::Without;
 use super::input::{Conversation, hash};
 use super::model::{Efforts, Model};
 use super::names::Names;
 use crate::failure::Failures;
+use crate::provider::ours::Refused;
 
 /// Fields that are ours alone: a config that sets them is about something else, or would
 /// say twice what the conversation says already.
@@ -43,7 +43,7 @@ impl Asking {
     pub(super) fn body(
         &self,
         call: &ModelCall,
-        without: Without,
+        refused: &Refused,
         failures: &Failures,
     ) -> Result<Value, CallFailure> {
         let conversation = Conversation { native: &self.native, names: &self.names, failures };
@@ -71,7 +71,7 @@ impl Asking {
         if let Some(key) = cache_key(&call.label) {
             body.insert("prompt_cache_key".to_owned(), json!(key));
         }
-        without.apply(&mut body);
+        refused.leave_out(&mut body);
         self.apply_params(&mut body, call, has_tools);
         if self.is_thinking(&body) {
             for field in SAMPLING {
