@@ -1,5 +1,6 @@
 //! What a client sent.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -115,9 +116,15 @@ impl Request {
 
     /// Returns whether peers' answers are shown anywhere but in the system prompt.
     pub fn shows_answers(&self) -> bool {
-        self.texts().any(|text| {
-            text.split("<agent").skip(1).any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        })
+        !self.shown_answers().is_empty()
+    }
+
+    /// Returns whose answers are shown anywhere but in the system prompt: `agent1`, ….
+    pub fn shown_answers(&self) -> BTreeSet<String> {
+        let tags = self.texts().flat_map(|text| text.split("<agent").skip(1));
+        let numbers = tags.map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+        let numbers = numbers.filter_map(|number| number.filter(|number| !number.is_empty()));
+        numbers.map(|number| format!("agent{number}")).collect()
     }
 
     /// Returns whether the last user message holds this tag.

@@ -224,12 +224,17 @@ impl RunView {
                 agent.status = AgentStatus::BackingOff { until: event.at.plus(*backoff_ms) };
             }
             EventBody::AgentRetired { agent, reason } => {
-                let text = words::retired(reason, |failure| self.told_once(*agent, failure));
+                let card = self.agent(*agent).map(|agent| agent.card.clone());
+                let Some(card) = card else {
+                    self.misplaced += 1;
+                    return;
+                };
+                let text = words::retired(reason, &card, |failure| self.told_once(*agent, failure));
                 let text = format!("retires: {text}");
                 self.trouble(event, *agent, RowKind::Failure, Level::Error, text);
                 let Some(agent) = self.agents.get_mut(agent.at()) else { return };
                 // Whoever reads only this has not read what was told before.
-                let why = words::retired(reason, words::failure);
+                let why = words::retired(reason, &card, words::failure);
                 agent.last_error = Some((event.at, why));
                 agent.retired = Some(reason.clone());
                 agent.rest();

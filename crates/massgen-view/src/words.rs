@@ -1,12 +1,13 @@
 //! Facts in words for people. Fragments without a full stop, names in full.
 
 use massgen_protocol::{
-    Basis, CallFailure, CloseReason, Deadline, Enforcement, FailReason, FailureKind, Outcome,
-    RefusalReason, Rejection, RetireReason, Review, RoundEnd, RoundKind, WrapUpReason,
+    AgentCard, Basis, CallFailure, CloseReason, Deadline, Enforcement, FailReason, FailureKind,
+    Outcome, RefusalReason, Rejection, RetireReason, Review, RoundEnd, RoundKind, WrapUpReason,
 };
 
 use crate::Names;
 use crate::names::{alias, label};
+use crate::remedy::remedy_for;
 
 /// Characters of a failure that is told in full; the log has all of it. Where a
 /// remedy stands, it stands at the end.
@@ -148,14 +149,26 @@ pub fn failure_kind(kind: FailureKind) -> &'static str {
     }
 }
 
+/// Says why an agent left its team: what was called, what came of it, and what helps.
 /// `tell` says the failure behind it, in full or in short.
-pub fn retired(reason: &RetireReason, tell: impl FnOnce(&CallFailure) -> String) -> String {
+pub fn retired(
+    reason: &RetireReason,
+    card: &AgentCard,
+    tell: impl FnOnce(&CallFailure) -> String,
+) -> String {
     match reason {
         RetireReason::CallsFailed { failures, last } => {
-            format!("{} failed, the last one: {}", counted(*failures, "call"), tell(last))
+            let calls = counted(*failures, "call");
+            let (told, remedy) = (tell(last), remedy_for(card, last.kind));
+            format!("{calls} to {} failed, the last one: {told}; {remedy}", card.backend)
         }
         RetireReason::NoChoice { rounds } => {
-            format!("no valid choice in {}", counted(*rounds, "round"))
+            let AgentCard { model, backend, .. } = card;
+            let rounds = counted(*rounds, "round");
+            format!(
+                "no valid choice in {rounds} of `{model}` on {backend}; take a model that calls \
+                 tools reliably"
+            )
         }
         RetireReason::TimedOut { rounds } => {
             format!("{} ran out of time", counted(*rounds, "round"))

@@ -23,10 +23,10 @@ pub fn script(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Scr
     Arc::new(script)
 }
 
-/// Plays a reasonable agent of a team: a new answer while it sees none, then a
-/// vote for `agent1`, a plain text when asked to present, `submit` when asked
-/// to review. It remembers nothing but how many answers it has given, so that
-/// no two are the same.
+/// Plays a reasonable agent of a team: a new answer while it sees none, then a vote for
+/// the first that has answered, a plain text when asked to present, `submit` when asked to
+/// review. It remembers nothing but how many answers it has given, so that no two are the
+/// same.
 pub fn consensus(answers: &[&str]) -> Script {
     let answers: Vec<String> = answers.iter().map(|&answer| answer.to_owned()).collect();
     let given = AtomicUsize::new(0);
@@ -106,8 +106,11 @@ fn plain(text: &str) -> Reply {
 fn call(request: &Request, tool: &str, text: &str) -> Reply {
     let Some(tool) = request.conversation().tool(tool) else { return plain(text) };
     let id = format!("call_{}", request.n);
+    // Who has answered first, so that votes agree.
+    let shown = request.shown_answers();
+    let choice = shown.first().map_or("agent1", String::as_str);
     Reply::stream()
-        .tool_call(0, &id, &tool.name, &arguments(&tool.parameters, "agent1", text))
+        .tool_call(0, &id, &tool.name, &arguments(&tool.parameters, choice, text))
         .finish("tool_calls")
         .usage(100, 20)
         .done()

@@ -179,7 +179,11 @@ fn failures_show_until_they_are_overcome() {
             &[
                 (Level::Warning, "rate limited (429): slow down; try 2 follows in 0.2 s"),
                 (Level::Warning, "failure 1 of 3, tries again in 1.0 s"),
-                (Level::Error, "retires: 3 calls failed, the last one: key refused (429): bad key"),
+                (
+                    Level::Error,
+                    "retires: 3 calls to scripted failed, the last one: key refused (429): bad \
+                     key; check whether the server asks for a key, and that it may use `model-1`"
+                ),
             ][..],
             0
         )

@@ -115,7 +115,7 @@ fn a_run_without_an_answer_says_so_in_line_status_and_code() {
     let failed = line(&done.stdout, "FAILED");
     assert!(failed.starts_with("all agents failed; mute/one: "), "{failed}");
     assert!(failed.contains("request refused"), "{failed}");
-    assert!(done.stderr.contains("mute/one: 1 call failed"), "{}", done.stderr);
+    assert!(done.stderr.contains("mute/one: 1 call to scripted failed"), "{}", done.stderr);
     let status = status(&done.stdout);
     assert_eq!(status["is_complete"], true);
     assert_eq!(status["finish_reason"], "error");

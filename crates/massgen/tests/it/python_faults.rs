@@ -113,7 +113,9 @@ fn nothing_half_written_is_left_behind() {
 fn status_does_not_grow_with_what_is_streamed() {
     let quiet = left_by(behaviour::talkative(1), "status.json").len();
     let wordy = left_by(behaviour::talkative(20_000), "status.json").len();
-    assert!(wordy < quiet + 500, "{wordy} bytes after many tokens, {quiet} after few");
+    // Who answers before whom is chance, and a round more is a few hundred bytes; the text
+    // would be 80,000.
+    assert!(wordy < quiet + 4_000, "{wordy} bytes after many tokens, {quiet} after few");
 }
 
 /// Fault 67: however a team is named, what is run has the same rules.

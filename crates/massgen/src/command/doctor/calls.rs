@@ -3,7 +3,7 @@
 use massgen_config::{Environment, Overrides, QuickModel, quick_team, team_from_env};
 use massgen_models::{LocalServer, Probe, ProbeError, probe};
 use massgen_protocol::{ApiKey, BackendSpec, FailureKind, RunSpec, WireFormat, backend_type};
-use massgen_view::words;
+use massgen_view::{Called, words};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -172,36 +172,13 @@ fn remedy(backend: &BackendSpec, kind: FailureKind) -> String {
         ApiKey::Given { .. } => "the `api_key` of the config".to_owned(),
         ApiKey::None => "whether the server asks for a key".to_owned(),
     };
-    let at = if backend.base_url.is_empty() { &backend.kind } else { &backend.base_url };
-    match kind {
-        FailureKind::Auth => format!("check {key}, and that it may use `{}`", backend.model),
-        FailureKind::Quota => "add credit at the provider, or use another key".to_owned(),
-        FailureKind::RateLimited => {
-            "wait a minute; with `rate_limits` a run keeps within them".to_owned()
-        }
-        FailureKind::Overloaded => {
-            "try again later; with `fallbacks` a run goes on with another model".to_owned()
-        }
-        FailureKind::BadRequest => format!(
-            "check the name `{}`, and what the config asks of it; `massgen models {}` lists what \
-             is known",
-            backend.model, backend.kind
-        ),
-        FailureKind::ContextTooLong => {
-            "the model takes less than one line; give it a larger context".to_owned()
-        }
-        FailureKind::Unavailable => {
-            format!("check that `{at}` is right, up, and reached from here")
-        }
-        FailureKind::Tls => format!("check the certificate of `{at}`, and any proxy in between"),
-        FailureKind::Truncated | FailureKind::Garbled => {
-            format!("check that `{at}` is the API's root and speaks the format of its `type`")
-        }
-        FailureKind::TimedOut => {
-            format!("check that `{at}` is not busy; a large model may still be loading")
-        }
-        FailureKind::CircuitOpen => "try again later".to_owned(),
-    }
+    let called = Called {
+        backend: &backend.kind,
+        model: &backend.model,
+        key: &key,
+        base_url: Some(backend.base_url.as_str()).filter(|url| !url.is_empty()),
+    };
+    massgen_view::remedy(called, kind)
 }
 
 impl Tried {
