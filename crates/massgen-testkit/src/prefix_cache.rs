@@ -51,6 +51,16 @@ struct Block {
     is_breakpoint: bool,
 }
 
+impl PrefixCache {
+    /// Counts what an empty cache would serve of these requests, one after the other.
+    /// A request the provider would refuse counts nothing.
+    pub fn replay<'a>(self, requests: impl IntoIterator<Item = &'a Request>) -> Vec<Counts> {
+        let mut kept = Kept::default();
+        let requests = requests.into_iter();
+        requests.map(|request| kept.count(self, request).unwrap_or_default()).collect()
+    }
+}
+
 impl Kept {
     /// Counts a prompt and keeps it.
     ///

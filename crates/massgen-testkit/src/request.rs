@@ -33,6 +33,14 @@ impl Request {
         Request { n: 0, method, path, headers, body, conversation: OnceLock::new() }
     }
 
+    /// Returns the same request with another body.
+    #[must_use]
+    pub fn with_body(&self, body: Value) -> Request {
+        let Request { method, path, headers, .. } = self;
+        let copy = Request::new(method.clone(), path.clone(), headers.clone(), body);
+        Request { n: self.n, ..copy }
+    }
+
     /// Returns the first header of this name, given in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())

@@ -57,6 +57,28 @@ pub fn thoughtful(then: Script) -> Script {
     })
 }
 
+/// Plays the same agent, but answers `n` times before it votes, each time with a text of
+/// about `bytes` bytes.
+pub fn drafts(n: usize, bytes: usize) -> Script {
+    script(move |request| {
+        let earlier = request.earlier_calls("new_answer");
+        let text = || {
+            let mut text = format!("Draft {earlier} of request {}:", request.n);
+            while text.len() < bytes {
+                text.push_str(&format!(" step {} follows", text.len() * 7919 % 10_007));
+            }
+            text
+        };
+        if request.tool("new_answer").is_some()
+            && earlier < n
+            && !request.last_user_has("<present>")
+        {
+            return call(request, "new_answer", &text());
+        }
+        team_move(request, text)
+    })
+}
+
 /// Answers anew every time it can.
 pub fn always_answers() -> Script {
     let given = AtomicUsize::new(0);

@@ -13,6 +13,7 @@ mod help;
 mod json;
 mod kill;
 mod lost_output;
+mod prefix_cache;
 mod providers;
 mod python_faults;
 mod runs;
