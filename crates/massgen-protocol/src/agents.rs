@@ -13,8 +13,12 @@ pub struct AgentProgram {
     pub args: &'static [&'static str],
     /// Taken where `command` is not installed: the program is fetched, then started.
     pub fetched: Option<(&'static str, &'static [&'static str])>,
+    /// Set unless the user has set it: what it needs to be one of a team.
+    pub env: &'static [(&'static str, &'static str)],
     /// Environment variable it reads a key from.
     pub key: Option<&'static str>,
+    /// Its ways to log in with that key, which it wants to be told; most read it unasked.
+    pub key_logins: &'static [&'static str],
     /// For people: what installs it.
     pub install: &'static str,
     /// For people: what logs in, besides setting a key.
@@ -56,7 +60,9 @@ static PROGRAMS: &[AgentProgram] = &[
         command: "claude-agent-acp",
         args: &[],
         fetched: Some(("npx", &["-y", "@agentclientprotocol/claude-agent-acp"])),
+        env: &[],
         key: Some("ANTHROPIC_API_KEY"),
+        key_logins: &[],
         install: "npm install -g @agentclientprotocol/claude-agent-acp",
         login: "run `claude` once and log in",
         model: ModelWish::Variable("ANTHROPIC_MODEL"),
@@ -66,7 +72,9 @@ static PROGRAMS: &[AgentProgram] = &[
         command: "codex-acp",
         args: &[],
         fetched: Some(("npx", &["-y", "@agentclientprotocol/codex-acp"])),
+        env: &[],
         key: Some("OPENAI_API_KEY"),
+        key_logins: &["api-key", "openai-api-key"],
         install: "npm install -g @agentclientprotocol/codex-acp",
         login: "run `codex login`",
         model: ModelWish::Setting { flag: "-c", prefix: "model=" },
@@ -76,7 +84,10 @@ static PROGRAMS: &[AgentProgram] = &[
         command: "gemini",
         args: &["--acp"],
         fetched: Some(("npx", &["-y", "@google/gemini-cli", "--acp"])),
+        // It starts no tool server in a folder nobody has called trusted.
+        env: &[("GEMINI_CLI_TRUST_WORKSPACE", "true")],
         key: Some("GEMINI_API_KEY"),
+        key_logins: &[],
         install: "npm install -g @google/gemini-cli",
         login: "run `gemini` once and log in",
         model: ModelWish::Flag("--model"),
@@ -86,7 +97,9 @@ static PROGRAMS: &[AgentProgram] = &[
         command: "goose",
         args: &["acp"],
         fetched: None,
+        env: &[],
         key: None,
+        key_logins: &[],
         install: "see the installation page of Goose's documentation",
         login: "run `goose configure`",
         model: ModelWish::Variable("GOOSE_MODEL"),
@@ -96,7 +109,9 @@ static PROGRAMS: &[AgentProgram] = &[
         command: "opencode",
         args: &["acp"],
         fetched: Some(("npx", &["-y", "opencode-ai", "acp"])),
+        env: &[],
         key: None,
+        key_logins: &[],
         install: "npm install -g opencode-ai",
         login: "run `opencode auth login`",
         model: ModelWish::Protocol,
@@ -106,7 +121,9 @@ static PROGRAMS: &[AgentProgram] = &[
         command: "copilot",
         args: &["--acp"],
         fetched: Some(("npx", &["-y", "@github/copilot", "--acp"])),
+        env: &[],
         key: Some("COPILOT_GITHUB_TOKEN"),
+        key_logins: &[],
         install: "npm install -g @github/copilot",
         login: "run `copilot` once and log in",
         model: ModelWish::Flag("--model"),

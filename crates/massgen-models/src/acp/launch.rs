@@ -53,6 +53,11 @@ impl Launch {
         let mut args = own.map_or_else(Vec::new, |program| program.args.clone());
         let mut env = BTreeMap::new();
         let mut secrets: Vec<Secret> = spec.api_key.secret().cloned().into_iter().collect();
+        for &(name, value) in preset.into_iter().flat_map(|preset| preset.env) {
+            if env::var_os(name).is_none() {
+                env.insert(name.to_owned(), Secret::new(value));
+            }
+        }
         // A command of the user's own is started as it stands.
         if let (Some(preset), true) = (preset, command.is_empty()) {
             match (preset.model, &model) {
@@ -137,6 +142,16 @@ impl Launch {
             }
             None => format!("`{command}` is not installed, or not where `PATH` says"),
         }
+    }
+
+    /// Returns the agent's ways to log in with a key, if it has been given one.
+    pub(super) fn key_logins(&self) -> &'static [&'static str] {
+        let has_key = |preset: &AgentProgram| {
+            preset.key.is_some_and(|key| {
+                self.env.contains_key(key) || env::var_os(key).is_some_and(|key| !key.is_empty())
+            })
+        };
+        self.preset.filter(|preset| has_key(preset)).map_or(&[], |preset| preset.key_logins)
     }
 
     /// Returns what helps against a missing login.

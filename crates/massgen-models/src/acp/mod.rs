@@ -66,6 +66,8 @@ struct Limits {
     fetch: Duration,
     /// To open a session: it starts its tool servers, ours among them.
     session: Duration,
+    /// From then until it has looked at our tools. Those that do so later still do.
+    tools: Duration,
     /// From a call that ends the turn to its end, so that the agent's last words are not lost.
     last_words: Duration,
     /// From being told to stop to its doing so; then its process is ended.
@@ -78,6 +80,7 @@ const LIMITS: Limits = Limits {
     initialize: Duration::from_secs(60),
     fetch: Duration::from_secs(150),
     session: Duration::from_secs(60),
+    tools: Duration::from_secs(10),
     last_words: Duration::from_secs(5),
     cancel: Duration::from_secs(5),
     busy_beat: Duration::from_secs(15),

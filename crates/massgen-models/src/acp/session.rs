@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use agent_client_protocol::v1::schema::{
-    EnvVariable, LoadSessionRequest, McpServer, McpServerStdio, NewSessionRequest, PromptResponse,
-    ResumeSessionRequest, SessionConfigKind, SessionConfigOption, SessionConfigOptionCategory,
-    SessionConfigSelectOptions, SessionId, SessionModeState, SetSessionConfigOptionRequest,
-    SetSessionModeRequest,
+    AuthenticateRequest, EnvVariable, LoadSessionRequest, McpServer, McpServerStdio,
+    NewSessionRequest, NewSessionResponse, PromptResponse, ResumeSessionRequest, SessionConfigKind,
+    SessionConfigOption, SessionConfigOptionCategory, SessionConfigSelectOptions, SessionId,
+    SessionModeState, SetSessionConfigOptionRequest, SetSessionModeRequest,
 };
 use agent_client_protocol::{Error, ErrorCode};
 use massgen_protocol::{CallFailure, FailureKind, Message, ModelCall};
@@ -17,6 +17,9 @@ use super::bridge::TOKEN_VARIABLE;
 use super::link::Link;
 use super::prompt::session_of;
 use super::tools::{SERVER_NAME, ToolServer};
+
+/// As Claude Code, Gemini CLI and others name it.
+const MODE_DEFAULT: &str = "default";
 
 /// Of one agent, from its first call to the end of the run.
 #[derive(Debug, Default)]
@@ -85,10 +88,7 @@ impl State {
         let (session, offers) = match opened {
             Some(opened) => opened,
             None => {
-                let request =
-                    NewSessionRequest::new(link.folder().path()).mcp_servers(vec![server]);
-                let within = agent.limits.session;
-                let new = link.request(agent, request, within, "opening a session").await?;
+                let new = new_session(agent, link, server).await?;
                 let session = Session {
                     id: new.session_id,
                     known: Vec::new(),
@@ -103,7 +103,11 @@ impl State {
         let id = session.id.clone();
         self.session = Some(session);
         set_mode(agent, link, &id, offers.modes).await?;
-        set_model(agent, link, &id, &offers.options).await
+        let mut notices = set_model(agent, link, &id, &offers.options).await?;
+        if !call.tools.is_empty() && !tools.are_seen(agent.limits.tools).await {
+            notices.push("it has not looked at the team's tools yet".to_owned());
+        }
+        Ok(notices)
     }
 
     /// Forgets the running process; the session may be opened again in the next.
@@ -142,6 +146,28 @@ fn tool_server(agent: &Agent, tools: &ToolServer) -> McpServer {
     McpServer::Stdio(server.env(vec![token]))
 }
 
+/// Opens a session. An agent that wants to be told to use the key it was given is told so.
+async fn new_session(
+    agent: &Agent,
+    link: &mut Link,
+    server: McpServer,
+) -> Result<NewSessionResponse, CallFailure> {
+    let within = agent.limits.session;
+    let request = NewSessionRequest::new(link.folder().path()).mcp_servers(vec![server]);
+    let doing = "opening a session";
+    let failure = match link.request(agent, request.clone(), within, doing).await {
+        Err(failure) if failure.kind == FailureKind::Auth => failure,
+        opened => return opened,
+    };
+    for &login in agent.launch.key_logins() {
+        let login = AuthenticateRequest::new(login);
+        if let Some(Ok(_)) = link.try_request(login, within).await {
+            return link.request(agent, request, within, doing).await;
+        }
+    }
+    Err(failure)
+}
+
 /// Opens a session of an earlier process; `None` if the agent cannot, or no longer has it.
 async fn reopen(
     agent: &Agent,
@@ -175,16 +201,17 @@ async fn reopen(
     }
 }
 
-/// Sets the mode the user named, where the agent has one of this very name; the answers to its
-/// requests follow the mode in any case.
+/// Sets the mode, where the agent has one of this very name: by default the one that asks us,
+/// which some agents do not begin in. The answers follow our own rule in any case.
 async fn set_mode(
     agent: &Agent,
     link: &mut Link,
     id: &SessionId,
     modes: Option<SessionModeState>,
 ) -> Result<(), CallFailure> {
-    let (Some(name), Some(modes)) = (&agent.mode_name, modes) else { return Ok(()) };
-    let offered = modes.available_modes.iter().find(|mode| &*mode.id.0 == name.as_str());
+    let Some(modes) = modes else { return Ok(()) };
+    let name = agent.mode_name.as_deref().unwrap_or(MODE_DEFAULT);
+    let offered = modes.available_modes.iter().find(|mode| &*mode.id.0 == name);
     match offered {
         Some(mode) if mode.id != modes.current_mode_id => {
             let request = SetSessionModeRequest::new(id.clone(), mode.id.clone());

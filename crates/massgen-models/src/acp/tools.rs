@@ -6,17 +6,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use massgen_protocol::{Arguments, ToolCall, ToolCallId, ToolSpec};
 use rmcp::handler::server::ServerHandler;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation,
-    JsonObject, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    JsonObject, ListToolsResult, MetaObject, PaginatedRequestParams, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::{Peer, RequestContext, RoleServer, ServiceExt};
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -34,6 +36,9 @@ const MESSAGE_BYTES_MAX: usize = 4 * ARGUMENT_BYTES_MAX;
 /// Calls in one turn; an agent that makes more does not listen to what it is told.
 const CALLS_MAX: usize = 128;
 
+/// Claude Code hides the tools of servers until it searches for them, but for those that say this.
+const ALWAYS_LOAD: &str = "anthropic/alwaysLoad";
+
 const INSTRUCTIONS: &str = "Tools of the team you work in. A call is recorded and ends your turn: \
                             after it, stop and wait for the next message.";
 
@@ -48,6 +53,8 @@ pub(super) struct ToolServer {
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
+    /// Told once for each list that was asked for.
+    seen: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -78,6 +85,8 @@ impl ToolServer {
     /// Returns a token for a new session; those of earlier ones are void.
     pub(super) fn new_token(&self) -> String {
         let token = uuid::Uuid::new_v4().simple().to_string();
+        // Of an earlier session.
+        let _ = self.shared.seen.notified().now_or_never();
         self.shared.state().token = Some(token.clone());
         token
     }
@@ -97,6 +106,12 @@ impl ToolServer {
             // One that has gone needs no news.
             let _ = timeout(TOKEN_WAIT, peer.notify_tool_list_changed()).await;
         }
+    }
+
+    /// Waits until the agent has looked at the tools since it was given its token. Some open a
+    /// session first and their tool servers after, and would answer without.
+    pub(super) async fn are_seen(&self, within: Duration) -> bool {
+        timeout(within, self.shared.seen.notified()).await.is_ok()
     }
 
     /// Begins a turn: calls come to the receiver until it is dropped.
@@ -210,6 +225,7 @@ impl ServerHandler for Handler {
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, rmcp::ErrorData> {
         let offered = self.shared.state().offered.clone();
+        self.shared.seen.notify_one();
         Ok(ListToolsResult::with_all_items(offered.iter().map(tool).collect()))
     }
 
@@ -233,5 +249,8 @@ fn tool(spec: &ToolSpec) -> Tool {
         serde_json::Value::Object(schema) => schema.clone(),
         _ => JsonObject::new(),
     };
-    Tool::new(Cow::Owned(spec.name.clone()), Cow::Owned(spec.description.clone()), Arc::new(schema))
+    let (name, description) = (spec.name.clone(), spec.description.clone());
+    let always = JsonObject::from_iter([(ALWAYS_LOAD.to_owned(), serde_json::Value::Bool(true))]);
+    Tool::new(Cow::Owned(name), Cow::Owned(description), Arc::new(schema))
+        .with_meta(MetaObject(always))
 }

@@ -20,9 +20,7 @@ pub struct Peer {
 /// Returns a command of the Python environment `name`, if `package` (a folder in it) is installed
 /// there. Otherwise says loudly what was not run: a test that cannot run does not pass in silence.
 pub fn python(name: &str, package: &str) -> Option<Command> {
-    let root = std::env::var_os("MASSGEN_PEERS").map(PathBuf::from);
-    let root =
-        root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers"));
+    let root = root();
     let python = root.join(name).join("bin/python");
     let libraries = std::fs::read_dir(root.join(name).join("lib")).into_iter().flatten().flatten();
     let mut libraries = libraries.map(|entry| entry.path().join("site-packages").join(package));
@@ -32,14 +30,33 @@ pub fn python(name: &str, package: &str) -> Option<Command> {
         command.env_clear().env("HOME", std::env::temp_dir()).env("PATH", "/usr/bin:/bin");
         return Some(command);
     }
+    not_run(package, &python);
+    None
+}
+
+/// Returns the program that an npm package brings, if it is installed and can be started here.
+pub fn npm_program(name: &str) -> Option<PathBuf> {
+    let program = root().join("node_modules/.bin").join(name);
+    if program.is_file() {
+        return Some(program);
+    }
+    not_run(name, &program);
+    None
+}
+
+fn root() -> PathBuf {
+    let root = std::env::var_os("MASSGEN_PEERS").map(PathBuf::from);
+    root.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers"))
+}
+
+fn not_run(what: &str, missing: &Path) {
     let test = std::thread::current().name().unwrap_or_default().to_owned();
     let message = format!(
-        "not run: {test}: `{package}` is not in {}; scripts/peers installs it\n",
-        python.display()
+        "not run: {test}: `{what}` is not in {}; scripts/peers installs it\n",
+        missing.display()
     );
     // Not through the test's own output, which is shown for failures only.
     std::io::stderr().write_all(message.as_bytes()).unwrap();
-    None
 }
 
 /// Returns the path of one of our scripts for peers.

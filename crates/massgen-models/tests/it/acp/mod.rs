@@ -2,5 +2,6 @@
 
 mod fake;
 mod faults;
+mod real;
 mod sessions;
 mod turns;
