@@ -120,7 +120,8 @@ fn real_agents_and_a_model_reach_consensus() {
          - id: opencode\n  backend:\n    type: opencode\n    command: ['{}', 'acp']\n    \
          env: {{OPENCODE_CONFIG_CONTENT: '${{OPENCODE_CONFIG}}', \
          OPENCODE_DISABLE_AUTOUPDATE: '1', OPENCODE_DISABLE_MODELS_FETCH: '1'}}\n\
-         - id: model\n  backend: {{type: chatcompletion, model: m, api_key: k, base_url: '{}'}}\n",
+         - id: model\n  backend: {{type: chatcompletion, model: m, api_key: k, base_url: '{}'}}\n\
+         orchestrator: {{defer_voting_until_all_answered: true}}\n",
         gemini.display(),
         claude.display(),
         opencode.display(),
