@@ -156,6 +156,17 @@ pub(super) fn is_thought(block: &Value) -> bool {
     matches!(kind(block), "thinking" | "redacted_thinking")
 }
 
+/// Whether nobody here has heard of such a block: it went back as it came, which may not be
+/// how the provider wants it.
+pub(super) fn is_unknown(block: &Value) -> bool {
+    let kind = kind(block);
+    let is_known = matches!(
+        kind,
+        "text" | "image" | "document" | "tool_use" | "server_tool_use" | "mcp_tool_use"
+    );
+    !is_known && !is_thought(block) && !kind.ends_with("tool_result")
+}
+
 fn kind(block: &Value) -> &str {
     block.get("type").and_then(Value::as_str).unwrap_or_default()
 }

@@ -3,7 +3,7 @@
 use massgen_protocol::{BackendSpec, HostedTools, ModelCall, Reasoning, ToolSpec};
 use serde_json::{Map, Value, json};
 
-use super::history::{History, Native, Side, Turn, is_thought};
+use super::history::{History, Native, Side, Turn, is_thought, is_unknown};
 use super::models::{Rules, Thinking, budget_of};
 
 /// Output bound where nothing else is said; the format demands one.
@@ -122,13 +122,16 @@ impl Options {
         }
         let turns = body.get_mut("messages").and_then(Value::as_array_mut)?;
         let mut is_changed = false;
-        for turn in turns {
+        for turn in &mut *turns {
             if let Some(blocks) = turn.get_mut("content").and_then(Value::as_array_mut) {
                 let before = blocks.len();
-                blocks.retain(|block| !is_thought(block));
+                blocks.retain(|block| !is_thought(block) && !is_unknown(block));
                 is_changed |= blocks.len() != before;
             }
         }
+        turns.retain(|turn| {
+            turn.get("content").and_then(Value::as_array).is_none_or(|blocks| !blocks.is_empty())
+        });
         self.settle(&mut body);
         is_changed.then_some(Value::Object(body))
     }

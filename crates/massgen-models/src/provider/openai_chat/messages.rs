@@ -84,6 +84,11 @@ fn tool_results(message: &Message, ids: &mut Ids, out: &mut Vec<Value>) {
     }
 }
 
+/// What stands for a turn that held thoughts alone, or nothing: Moonshot and DeepSeek refuse
+/// every later request with an assistant's message without text and calls, and some chat
+/// templates refuse two of the user's in a row.
+const NOTHING_SAID: &str = "(nothing said)";
+
 /// Returns an earlier turn of the model, with its reasoning in the field it came
 /// from: some servers require it there, and some refuse it anywhere else.
 fn assistant(message: &Message, quirks: Quirks, ids: &mut Ids) -> Value {
@@ -121,6 +126,8 @@ fn assistant(message: &Message, quirks: Quirks, ids: &mut Ids) -> Value {
         Value::Array(thoughts)
     } else if content.is_empty() && !calls.is_empty() {
         Value::Null
+    } else if calls.is_empty() && content.trim().is_empty() {
+        json!(NOTHING_SAID)
     } else {
         Value::String(content)
     };
@@ -152,6 +159,20 @@ fn tool_call(call: &ToolCall, ids: &mut Ids) -> Value {
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_turn_of_thoughts_alone_is_not_sent_empty() {
+        let mut turn = Message::text(Role::Assistant, " \n");
+        let field = Some("reasoning_content".to_owned());
+        turn.parts.insert(0, Part::Reasoning { text: "Hm.".to_owned(), field });
+        let sent = messages(&[std::sync::Arc::new(turn.clone())], Quirks::default());
+        assert_eq!(sent[0]["content"], NOTHING_SAID);
+        assert_eq!(sent[0]["reasoning_content"], "Hm.");
+
+        turn.parts.push(Part::Text { text: "4".to_owned() });
+        let sent = messages(&[std::sync::Arc::new(turn)], Quirks::default());
+        assert_eq!(sent[0]["content"], " \n4");
+    }
 
     #[test]
     fn files_stand_before_the_text_they_belong_to() {

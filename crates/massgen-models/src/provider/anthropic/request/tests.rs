@@ -444,6 +444,28 @@ fn refused_thoughts_are_left_out_once() {
 }
 
 #[test]
+fn refused_blocks_of_an_unknown_kind_are_left_out_once() {
+    let options = options(&spec("claude-sonnet-4-5"));
+    let unknown = json!({"type": "hologram", "light": 1});
+    let mut refused = options.body(&question(), None);
+    let asked = refused["messages"][0].clone();
+    let text = json!({"type": "text", "text": "4"});
+    refused["messages"] = json!([
+        asked,
+        {"role": "assistant", "content": [unknown.clone(), text.clone()]},
+        {"role": "user", "content": "And now?"},
+        {"role": "assistant", "content": [unknown]},
+    ]);
+    let amended = options.amended(&refused).unwrap();
+    let turns = amended["messages"].as_array().unwrap();
+    assert_eq!(turns.len(), 3, "a turn of nothing else goes with it");
+    assert_eq!(turns[0], asked);
+    assert_eq!(turns[1]["content"], json!([text]));
+    assert_eq!(turns[2]["content"], "And now?");
+    assert_eq!(options.amended(&amended), None);
+}
+
+#[test]
 fn a_model_that_cannot_but_think_is_let() {
     let mut spec = spec("claude-sonnet-7");
     spec.reasoning.effort = Some("none".to_owned());
