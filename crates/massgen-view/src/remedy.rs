@@ -1,6 +1,6 @@
 //! What helps against a failed call: said once, wherever a failure is final.
 
-use massgen_protocol::{AgentCard, FailureKind, backend_type};
+use massgen_protocol::{AgentCard, FailureKind, WireFormat, backend_type};
 
 /// What was called, as far as whoever tells of it knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct Called<'a> {
 /// Returns what a user can do about a failure of this kind.
 pub fn remedy(called: Called<'_>, kind: FailureKind) -> String {
     let Called { backend, model, key, base_url } = called;
+    if backend_type(backend).is_some_and(|kind| kind.format == WireFormat::Acp) {
+        return remedy_of_program(kind).to_owned();
+    }
     let at = base_url.unwrap_or(backend);
     match kind {
         FailureKind::Auth => format!("check {key}, and that it may use `{model}`"),
@@ -45,6 +48,26 @@ pub fn remedy(called: Called<'_>, kind: FailureKind) -> String {
             format!("check that `{at}` is not busy; a large model may still be loading")
         }
         FailureKind::CircuitOpen => "try again later".to_owned(),
+    }
+}
+
+/// What helps against a failure of an agent that is a program; it often says so itself.
+fn remedy_of_program(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Auth | FailureKind::Quota => {
+            "log in with the program itself, or give the key it takes with `api_key`"
+        }
+        FailureKind::BadRequest | FailureKind::Unavailable => {
+            "check that the program is installed and starts by hand; `command` names another"
+        }
+        FailureKind::TimedOut | FailureKind::Truncated | FailureKind::Garbled => {
+            "start the program by hand once: it may have to fetch or to ask something first"
+        }
+        FailureKind::RateLimited
+        | FailureKind::Overloaded
+        | FailureKind::ContextTooLong
+        | FailureKind::Tls
+        | FailureKind::CircuitOpen => "see what the program says when it is started by hand",
     }
 }
 
@@ -96,6 +119,11 @@ mod tests {
             "ollama",
             FailureKind::Unavailable,
             "check that `ollama` is right, up, and reached from here",
+        );
+        check(
+            "goose",
+            FailureKind::Auth,
+            "log in with the program itself, or give the key it takes with `api_key`",
         );
     }
 }

@@ -86,6 +86,16 @@ fn a_server_that_is_not_there_does_not_hold_the_others_up() {
 }
 
 #[test]
+fn a_program_that_is_missing_is_named_with_its_remedy() {
+    let place = Place::new().env("MASSGEN_LOCAL_SERVERS", "off");
+    place.file("team.yaml", "agents:\n  - backend: {type: acp, command: no-such-agent}\n");
+    let done = place.run(&["doctor", "--config", "team.yaml", "--json"]).expect(2);
+    let call = &json(&done.stdout)["calls"][0];
+    assert!(call["found"].as_str().unwrap().contains("`no-such-agent` is not installed"), "{call}");
+    assert!(call["remedy"].as_str().unwrap().contains("installed"), "{call}");
+}
+
+#[test]
 fn types_are_listed_with_their_keys_and_without_any_call() {
     let key = ["sk", "-", &"k9".repeat(20)].concat();
     let place = Place::new().env("MASSGEN_LOCAL_SERVERS", "off").env("GROQ_API_KEY", &key);

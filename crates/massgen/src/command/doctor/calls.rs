@@ -2,7 +2,9 @@
 
 use massgen_config::{Environment, Overrides, QuickModel, quick_team, team_from_env};
 use massgen_models::{LocalServer, Probe, ProbeError, probe};
-use massgen_protocol::{ApiKey, BackendSpec, FailureKind, RunSpec, WireFormat, backend_type};
+use massgen_protocol::{
+    AGENT_MODEL_DEFAULT, ApiKey, BackendSpec, FailureKind, RunSpec, WireFormat, backend_type,
+};
 use massgen_view::{Called, words};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -119,7 +121,11 @@ fn told(
     agents: Vec<String>,
     result: Option<Result<Probe, ProbeError>>,
 ) -> Tried {
-    let name = format!("{} {}", backend.kind, backend.model);
+    let name = match backend.model.as_str() {
+        // Its own choice.
+        AGENT_MODEL_DEFAULT => backend.kind.clone(),
+        model => format!("{} {model}", backend.kind),
+    };
     let failed = |found: String, remedy: Option<String>, failure: Value| Tried {
         agents: agents.clone(),
         backend: name.clone(),
