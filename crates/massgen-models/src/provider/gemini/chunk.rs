@@ -5,7 +5,7 @@ use std::fmt;
 
 use massgen_protocol::Usage;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 /// What a response holds for us.
@@ -31,7 +31,15 @@ pub(super) struct Candidate {
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Content {
-    pub(super) parts: Option<Vec<Map<String, Value>>>,
+    pub(super) parts: Option<Vec<Piece>>,
+}
+
+/// A part. Nearly all are a piece of text and nothing else, which is kept apart so that
+/// a stream of them costs little.
+#[derive(Debug, PartialEq)]
+pub(super) enum Piece {
+    Text { text: String, is_thought: bool },
+    Other(Map<String, Value>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -39,6 +47,61 @@ pub(super) struct Content {
 pub(super) struct PromptFeedback {
     pub(super) block_reason: Option<String>,
     pub(super) block_reason_message: Option<String>,
+}
+
+impl<'de> Deserialize<'de> for Piece {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Piece, D::Error> {
+        deserializer.deserialize_map(PieceVisitor)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "lowercase")]
+enum Key {
+    Text,
+    Thought,
+    Other(String),
+}
+
+struct PieceVisitor;
+
+impl<'de> Visitor<'de> for PieceVisitor {
+    type Value = Piece;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a part")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Piece, A::Error> {
+        let (mut text, mut thought) = (None, None);
+        let mut others = Map::new();
+        while let Some(key) = fields.next_key()? {
+            match key {
+                Key::Text => text = Some(fields.next_value::<Value>()?),
+                Key::Thought => thought = Some(fields.next_value::<Value>()?),
+                Key::Other(key) => {
+                    others.insert(key, fields.next_value()?);
+                }
+            }
+        }
+        let is_thought = match thought {
+            None | Some(Value::Bool(false)) => Some(false),
+            Some(Value::Bool(true)) => Some(true),
+            Some(_) => None,
+        };
+        match (text, is_thought) {
+            (Some(Value::String(text)), Some(is_thought)) if others.is_empty() => {
+                Ok(Piece::Text { text, is_thought })
+            }
+            (text, _) => {
+                let mut part = Map::new();
+                part.extend(text.map(|text| ("text".to_owned(), text)));
+                part.extend(thought.map(|thought| ("thought".to_owned(), thought)));
+                part.extend(others);
+                Ok(Piece::Other(part))
+            }
+        }
+    }
 }
 
 /// Tokens as this format counts them: what was cached is part of the prompt, and thoughts

@@ -2,9 +2,10 @@
 
 use massgen_protocol::{AssistantTurn, FailureKind, FinishReason, Part};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::chunk::{self, Candidate, Chunk, Counts};
+use super::chunk::{self, Candidate, Chunk, Counts, Piece};
 use super::remote::Remote;
 use super::said::{Said, is_thought};
 use crate::failure::Failures;
@@ -33,6 +34,8 @@ pub(super) struct Generate {
     has_content: bool,
     finish: Option<FinishReason>,
     progress: Progress,
+    /// An event broke off in the middle, which only the last one may.
+    is_broken: bool,
     /// Told with the first response.
     notice: Option<String>,
     /// Of the content that is replayed.
@@ -57,6 +60,7 @@ impl Generate {
             has_content: false,
             finish: None,
             progress: Progress::Open,
+            is_broken: false,
             notice,
             native,
         }
@@ -93,8 +97,15 @@ impl Generate {
     }
 
     fn candidate(&mut self, candidate: Candidate, out: &mut Out) -> Decoded {
-        for part in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
-            self.part(part, out);
+        for piece in candidate.content.and_then(|content| content.parts).into_iter().flatten() {
+            match piece {
+                Piece::Text { text, is_thought } if !self.turn.is_full() => {
+                    self.text(is_thought, &text, out);
+                    self.said.text(text, is_thought);
+                }
+                Piece::Other(part) if !self.turn.is_full() => self.part(part, out),
+                Piece::Text { .. } | Piece::Other(_) => break,
+            }
         }
         if let Some(metadata) = &candidate.grounding_metadata {
             self.remote.grounding(metadata);
@@ -110,9 +121,6 @@ impl Generate {
     }
 
     fn part(&mut self, mut part: Map<String, Value>, out: &mut Out) {
-        if self.turn.is_full() {
-            return;
-        }
         if let Some(Value::String(signature)) = part.get("thoughtSignature") {
             self.turn.weigh(signature.len());
         }
@@ -124,7 +132,7 @@ impl Generate {
             self.has_content = true;
             let is_nameless = name.is_empty();
             // One without a name can be neither called nor replayed.
-            let at = if is_nameless { usize::MAX } else { self.said.keep(part) };
+            let at = if is_nameless { usize::MAX } else { self.said.part(part) };
             self.calls += 1;
             if !is_object || arguments.len() > ARGUMENT_BYTES_MAX || self.calls > CALLS_MAX {
                 self.said.spoil();
@@ -132,14 +140,12 @@ impl Generate {
             self.turn.call(at as u64, id, &name, out);
             self.turn.arguments(at as u64, &arguments, out);
         } else if let Some(Value::String(text)) = part.get("text") {
-            if !text.is_empty() {
-                self.text(is_thought(&part), text, out);
-            }
-            self.said.keep(part);
+            self.text(is_thought(&part), text, out);
+            self.said.part(part);
         } else if self.remote.part(&part, out) {
             self.other(part);
         } else if part.keys().all(|key| key == "thoughtSignature" || key == "thought") {
-            self.said.keep(part);
+            self.said.part(part);
         } else {
             let what = part.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
             self.turn.notice(&format!("a part of another kind: {what}"), out);
@@ -148,6 +154,9 @@ impl Generate {
     }
 
     fn text(&mut self, is_thought: bool, text: &str, out: &mut Out) {
+        if text.is_empty() {
+            return;
+        }
         if self.voice != Some(is_thought) {
             self.voice = Some(is_thought);
             self.slot += 1;
@@ -166,7 +175,7 @@ impl Generate {
         self.has_content = true;
         let bytes: usize = part.values().map(|value| value.to_string().len()).sum();
         self.turn.weigh(bytes);
-        self.said.keep(part);
+        self.said.part(part);
     }
 
     fn finished(&mut self, reason: &str, message: Option<String>, out: &mut Out) -> Decoded {
@@ -230,8 +239,15 @@ impl Format for Generate {
     const NAME: &'static str = "Gemini generateContent";
 
     fn event(&mut self, _name: &str, data: &[u8], out: &mut Out) -> Decoded {
+        if self.is_broken {
+            return self.garbled("an event breaks off");
+        }
         let chunk = match chunk::read(data) {
             Ok(chunk) => chunk,
+            Err(error) if error.is_eof() => {
+                self.is_broken = true;
+                return Ok(());
+            }
             Err(error) => return self.garbled(&format!("an event cannot be read: {error}")),
         };
         if is_of_nothing(&chunk) {
@@ -267,6 +283,12 @@ impl Format for Generate {
             self.chunk(chunk, out)?;
         }
         if is_empty { self.garbled("JSON without a candidate") } else { Ok(()) }
+    }
+
+    /// One that lies on one line is looked at once only, when it is read.
+    fn is_whole(data: &[u8]) -> bool {
+        let is_on_one_line = data.last() == Some(&b'}') && !data.contains(&b'\n');
+        is_on_one_line || serde_json::from_slice::<IgnoredAny>(data).is_ok()
     }
 
     fn done(&mut self, _out: &mut Out) -> Decoded {

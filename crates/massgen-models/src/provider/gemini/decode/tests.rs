@@ -96,6 +96,12 @@ fn garbage_in_a_stream_is_one_clear_failure() {
         let kind = failure.kind;
         assert!(matches!(kind, FailureKind::Garbled | FailureKind::Truncated), "{failure:?}");
     }
+    // An event that breaks off is the end, and garbage if there is more.
+    let broken = "data: {\"candidates\":[{}\n\n";
+    assert_eq!(whole(broken).result.unwrap_err().kind, FailureKind::Truncated);
+    let more = format!("{broken}{}", sse(&[said(json!([{"text": "8"}]), Some("STOP"))]));
+    assert_eq!(whole(&more).result.unwrap_err().kind, FailureKind::Garbled);
+
     // A character that breaks off is lost, and nothing else.
     let mut bytes = b"data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a".to_vec();
     bytes.push(0xe2);
