@@ -28,7 +28,7 @@ const TEAM: [Member; 5] = [
 /// As short as a machine under load allows; retries are made, but once.
 const BOUNDS: &str = "orchestrator: {failures_max: 1, exhausted_rounds_max: 1, \
     violations_max: 2, backoff_seconds: 0.01}\n\
-    timeout_settings: {first_byte_timeout_seconds: 1.0, idle_timeout_seconds: 1.0, \
+    timeout_settings: {first_byte_timeout_seconds: 2.0, idle_timeout_seconds: 2.0, \
     orchestrator_timeout_seconds: 60}\n";
 
 /// Writes the config of the team, `server_of` saying where each member is served.
@@ -126,7 +126,7 @@ fn the_five_are_asked_at_once() {
     let server = Server::start(massgen_testkit::script(move |request| {
         massgen_testkit::Reply::stream().gate(&behind).then(inner(request))
     }));
-    let config = team(|_| &server).replace("first_byte_timeout_seconds: 1.0, ", "");
+    let config = team(|_| &server).replace("first_byte_timeout_seconds: 2.0, ", "");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     std::thread::scope(|scope| {
         let ran = scope.spawn(|| run(&config));
@@ -167,6 +167,8 @@ fn faults() -> Vec<(&'static str, Script, &'static str, &'static str)> {
         ("silence", behaviour::stall(), "timed out", "is not busy"),
         ("silence midway", behaviour::stall_midway(), "timed out", "is not busy"),
         ("in-band error", behaviour::fails_midway(), "fallen over", "check"),
+        ("1 GB of text", behaviour::flood(1_000), "", "check|calls tools reliably"),
+        ("1 GB in a line", behaviour::endless_line(1_000), "", "speaks the format|is not busy"),
         ("web page", behaviour::html_page(), "the reply is a web page", "check"),
         // Where an event is passed over, nothing is left that would be a choice.
         ("deep JSON", behaviour::deep_json(100_000), "", "calls tools reliably|speaks the format"),
