@@ -18,6 +18,13 @@ const TOKENS_PER_MESSAGE: u64 = 8;
 /// Output a call is assumed to need at most where the config sets no bound.
 const OUTPUT_TOKENS_ASSUMED: u64 = 8_192;
 
+/// A turn that is longer is a model that did not stop: no model writes as many tokens on
+/// purpose, and sent back whole it would fill the window of every later call.
+const TURN_BYTES_KEPT: u64 = 2 * 1024 * 1024;
+
+/// Of each end of such a turn's text.
+const RUNAWAY_BYTES_KEPT: usize = 64 * 1024;
+
 /// An image or a page counts as this much text: some 1,600 tokens, what providers
 /// bill for an image of full size.
 const MEDIA_BYTES: usize = 4_800;
@@ -56,7 +63,11 @@ impl Conversation {
 
     pub(crate) fn turn(&mut self, turn: &AssistantTurn) {
         if !turn.parts.is_empty() {
-            self.push(Message { role: Role::Assistant, parts: turn.parts.clone() });
+            let mut parts = turn.parts.clone();
+            if parts_bytes(&parts) > TURN_BYTES_KEPT {
+                shorten(&mut parts);
+            }
+            self.push(Message { role: Role::Assistant, parts });
         }
     }
 
@@ -98,6 +109,28 @@ impl Conversation {
             max_output_tokens,
             label,
             seed,
+        }
+    }
+}
+
+/// Leaves of a runaway turn its beginning and its end. The provider's own form of it is as
+/// long, so it goes.
+fn shorten(parts: &mut Vec<Part>) {
+    parts.retain(|part| !matches!(part, Part::Native { .. }));
+    for part in parts {
+        match part {
+            Part::Text { text } | Part::Reasoning { text, .. } => {
+                let (head, tail) = (
+                    text.floor_char_boundary(RUNAWAY_BYTES_KEPT),
+                    text.ceil_char_boundary(text.len().saturating_sub(RUNAWAY_BYTES_KEPT)),
+                );
+                if head < tail {
+                    let left_out = tail - head;
+                    *text = format!("{} […{left_out} bytes…] {}", &text[..head], &text[tail..]);
+                }
+            }
+            // Each has a bound of its own.
+            Part::ToolCall(_) | Part::ToolResult(_) | Part::Native { .. } | Part::Media(_) => {}
         }
     }
 }
@@ -153,5 +186,36 @@ fn value_bytes(value: &serde_json::Value) -> usize {
     match value {
         serde_json::Value::String(text) => text.len() + 2,
         other => other.to_string().len(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use massgen_protocol::{FinishReason, Usage};
+
+    use super::*;
+
+    #[test]
+    fn a_runaway_turn_does_not_fill_every_later_call() {
+        let said = |text: String| AssistantTurn {
+            parts: vec![
+                Part::Native { format: "f/k".to_owned(), value: text.clone().into() },
+                Part::Text { text },
+            ],
+            finish: FinishReason::Length,
+            usage: Usage::default(),
+            model: None,
+        };
+        let kept = |text: String| {
+            let mut conversation = Conversation::new(Arc::default(), 0);
+            conversation.turn(&said(text));
+            conversation.messages.remove(0).parts.clone()
+        };
+        assert_eq!(kept("ü".repeat(500_000)), said("ü".repeat(500_000)).parts);
+        let parts = kept(format!("begin{}end", "ü".repeat(4_000_000)));
+        let [Part::Text { text }] = parts.as_slice() else { panic!("{} parts", parts.len()) };
+        assert!(text.len() < 3 * RUNAWAY_BYTES_KEPT);
+        assert!(text.starts_with("beginü") && text.ends_with("üend") && text.contains("bytes"));
     }
 }

@@ -144,7 +144,8 @@ impl RunView {
             EventBody::CallThrottled { call, wait_ms } => {
                 let Some(agent) = self.active(call.round.agent, event) else { return };
                 let text = format!("waits {} for its rate limit", duration(*wait_ms));
-                agent.say(event, Level::Info, text);
+                agent.say(event, Level::Info, text.clone());
+                self.note(event, Some(call.round.agent), Level::Info, text);
             }
             EventBody::CallFellBack { call, failure, to } => {
                 let told = self.told_once(call.round.agent, failure);
