@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use massgen_protocol::{AssistantTurn, Event, Kept, PayloadHash};
+use massgen_protocol::{AssistantTurn, Event, Kept, Media, PayloadHash};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -151,6 +151,14 @@ pub(crate) fn parse(
         let restored: AssistantTurn = serde_json::from_slice(&content)
             .map_err(|error| corrupt(payloads, payload, format!("not a model's turn: {error}")))?;
         *turn = Kept::inline(restored);
+    }
+    if let Some(media) = event.body.kept_media()
+        && let Kept::Payload { payload, bytes } = media
+    {
+        let content = load(payloads, payload, *bytes)?;
+        let restored: Vec<Media> = serde_json::from_slice(&content)
+            .map_err(|error| corrupt(payloads, payload, format!("not a list of files: {error}")))?;
+        *media = Kept::inline(restored);
     }
     Ok(Line::Event(event))
 }

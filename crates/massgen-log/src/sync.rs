@@ -149,6 +149,8 @@ pub(crate) fn is_durable(body: &EventBody) -> bool {
         | EventBody::CallFinished { .. }
         | EventBody::ToolStarted { .. }
         | EventBody::ToolFinished { .. }
+        | EventBody::PermissionDecided { .. }
+        | EventBody::InsightShared { .. }
         | EventBody::AnswerSubmitted { .. }
         | EventBody::VoteSubmitted { .. }
         | EventBody::SnapshotTaken { .. }
@@ -190,6 +192,10 @@ pub(crate) fn is_durable(body: &EventBody) -> bool {
         | EventBody::WrapUpStarted { .. }
         | EventBody::InputIgnored { .. }
         | EventBody::RecordingFailed { .. }
+        | EventBody::ToolOutputStreamed { .. }
+        | EventBody::ToolNotice { .. }
+        | EventBody::PermissionAsked { .. }
+        | EventBody::SandboxChosen { .. }
         | EventBody::ProviderNotice { .. } => false,
     }
 }

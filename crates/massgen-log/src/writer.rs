@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use massgen_protocol::{EVENTS_VERSION, Event, EventBody, Kept, Millis, PayloadHash};
+use serde::Serialize;
 
 use crate::error::io_error;
 use crate::lock::RunLock;
@@ -268,25 +269,34 @@ impl Writer {
 
     fn named_by_payload(&mut self, event: &Event) -> io::Result<Option<Event>> {
         let mut named = event.clone();
+        let mut is_changed = false;
         if let Some(text) = named.body.kept_texts()
             && text.text().len() > INLINE_MAX
         {
             let bytes = text.text().len() as u64;
             let payload = self.store(text.text().as_bytes())?;
             *text = Kept::Payload { payload, bytes };
-            return Ok(Some(named));
+            is_changed = true;
         }
-        if let Some(kept) = named.body.kept_turn()
-            && let Some(turn) = kept.get()
-        {
-            let json = serde_json::to_vec(turn)?;
-            if json.len() > INLINE_MAX {
-                let payload = self.store(&json)?;
-                *kept = Kept::Payload { payload, bytes: json.len() as u64 };
-                return Ok(Some(named));
-            }
+        if let Some(turn) = named.body.kept_turn() {
+            is_changed |= self.keep_json(turn)?;
         }
-        Ok(None)
+        if let Some(media) = named.body.kept_media() {
+            is_changed |= self.keep_json(media)?;
+        }
+        Ok(is_changed.then_some(named))
+    }
+
+    /// Puts a large value into a payload, as JSON.
+    fn keep_json<T: Serialize>(&mut self, kept: &mut Kept<T>) -> io::Result<bool> {
+        let Some(value) = kept.get() else { return Ok(false) };
+        let json = serde_json::to_vec(value)?;
+        if json.len() <= INLINE_MAX {
+            return Ok(false);
+        }
+        let payload = self.store(&json)?;
+        *kept = Kept::Payload { payload, bytes: json.len() as u64 };
+        Ok(true)
     }
 
     fn store(&mut self, bytes: &[u8]) -> io::Result<PayloadHash> {

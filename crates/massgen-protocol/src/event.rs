@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentIndex, AnswerId, AssistantTurn, AttemptIndex, Ballot, Basis, CallFailure, CallId,
-    Enforcement, Epoch, Kept, Millis, Outcome, Question, Rejection, Review, RoundEnd, RoundId,
+    Enforcement, Epoch, Kept, Media, Millis, Outcome, Question, Rejection, Review, RoundEnd, RoundId,
     RunId, SnapshotId, Spend, ToolCallId, ToolEffect, WrapUpReason,
 };
 
@@ -232,6 +232,51 @@ pub enum EventBody {
         name: String,
         output: Kept<String>,
         is_error: bool,
+        /// Shown to the model with the next call.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        media: Option<Kept<Vec<Media>>>,
+    },
+    /// A piece of a running tool's output.
+    ToolOutputStreamed {
+        round: RoundId,
+        id: ToolCallId,
+        text: String,
+    },
+    /// Something about tools that people should know: a server that is slow, gone or back.
+    ToolNotice {
+        agent: AgentIndex,
+        what: String,
+    },
+    /// A call waits for somebody to allow it; see [`Op::Permit`](crate::Op::Permit).
+    PermissionAsked {
+        round: RoundId,
+        id: ToolCallId,
+        name: String,
+        what: String,
+        reason: String,
+    },
+    /// `by`: the rule, the user, a file, a hook or the policy that decided.
+    PermissionDecided {
+        round: RoundId,
+        id: ToolCallId,
+        name: String,
+        allowed: bool,
+        by: String,
+        reason: String,
+    },
+    /// A finding of an agent, which the others get at their next safe point.
+    InsightShared {
+        round: RoundId,
+        text: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        evidence: Option<SnapshotId>,
+    },
+    /// What confines the agents' commands, and what of the protection is not to be had here.
+    SandboxChosen {
+        rung: String,
+        missing: Vec<String>,
     },
     /// *Input.* `salvaged`: plain text taken for the answer of a model that calls no tool.
     AnswerSubmitted {
@@ -412,6 +457,12 @@ impl EventBody {
             | EventBody::CallCancelled { .. }
             | EventBody::ToolStarted { .. }
             | EventBody::ToolFinished { .. }
+            | EventBody::ToolOutputStreamed { .. }
+            | EventBody::ToolNotice { .. }
+            | EventBody::PermissionAsked { .. }
+            | EventBody::PermissionDecided { .. }
+            | EventBody::InsightShared { .. }
+            | EventBody::SandboxChosen { .. }
             | EventBody::AnswerSubmitted { .. }
             | EventBody::VoteSubmitted { .. }
             | EventBody::RoundEnded { .. }
@@ -439,6 +490,14 @@ impl EventBody {
             EventBody::RemoteToolStarted { input, .. } => Some(input),
             EventBody::ToolFinished { output, .. }
             | EventBody::RemoteToolFinished { output, .. } => Some(output),
+            _ => None,
+        }
+    }
+
+    /// Returns the images that may be large enough to become payloads.
+    pub fn kept_media(&mut self) -> Option<&mut Kept<Vec<Media>>> {
+        match self {
+            EventBody::ToolFinished { media, .. } => media.as_mut(),
             _ => None,
         }
     }

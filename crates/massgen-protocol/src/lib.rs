@@ -21,6 +21,7 @@ mod model;
 mod op;
 mod spec;
 mod tool;
+mod tooling;
 mod version;
 
 pub use agents::{AGENT_MODEL_DEFAULT, AgentProgram, ModelWish, agent_program, agent_programs};
@@ -52,5 +53,11 @@ pub use spec::{
     RateLimits, Reasoning, RunSpec, Secret, SelfVote, Spend, TRIES_MAX_DEFAULT, TieBreak,
     VotingSensitivity,
 };
-pub use tool::{ToolEffect, ToolName, ToolSpec};
+pub use tool::{PermissionAnswer, ToolEffect, ToolName, ToolOutput, ToolReport, ToolSpec};
+pub use tooling::{
+    Access, Approval, ApprovalBy, AskDefault, CommandSpec, ContainerSpec, ContextPath, FilesSpec,
+    HookEvent, HookSpec, McpServerSpec, McpTransport, NetworkPolicy, OfferedTool, PermissionSpec,
+    PythonToolSpec, SandboxLimits, SandboxMode, SandboxSpec, Tooling, Toolset, WorkspaceSpec,
+    WriteMode,
+};
 pub use version::{EVENTS_VERSION, FormatVersion, MANIFEST_VERSION};

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AgentId, Media};
+use crate::{AgentId, AgentIndex, FilesSpec, Media, Tooling, Toolset};
 
 /// What the user asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +25,12 @@ pub struct RunSpec {
     /// Folder with texts that replace ours, by name; see `massgen-prompts`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompts_dir: Option<String>,
+    /// What the team shares of files, and what confines it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub files: FilesSpec,
+    /// Found when the run began; an agent's is at its `toolset`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub toolsets: Vec<Toolset>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +46,19 @@ pub struct AgentSpec {
     /// Images and files shown to this agent with the question.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub media: Vec<Media>,
+    #[serde(default, skip_serializing_if = "Tooling::is_empty")]
+    pub tooling: Tooling,
+    /// Index into `toolsets`; none without tools.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toolset: Option<u32>,
+}
+
+impl RunSpec {
+    /// Returns the tools an agent is offered besides the workflow's.
+    pub fn toolset(&self, agent: AgentIndex) -> Option<&Toolset> {
+        let at = usize::try_from(self.agents.get(agent.at())?.toolset?).ok()?;
+        self.toolsets.get(at)
+    }
 }
 
 /// Where a model is reached.
@@ -208,7 +227,7 @@ impl HeaderText {
     /// Returns what is to be looked for in logs, if the text is called like a secret or
     /// comes from a variable that is: what else comes from the environment (`${HOME}`)
     /// are ordinary words, and a log without them could not be read.
-    fn secret(&self, name: &str) -> Option<&Secret> {
+    pub(crate) fn secret(&self, name: &str) -> Option<&Secret> {
         const WORDS: [&str; 8] =
             ["key", "token", "secret", "passw", "auth", "credential", "cookie", "_pat"];
         match self {

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::{Media, SnapshotId};
+
 /// Names of the tools the coordinator answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ToolName;
@@ -37,4 +39,51 @@ pub enum ToolEffect {
     Read,
     Write,
     Irreversible,
+}
+
+/// What a tool gave back; bounded by the tool host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolOutput {
+    pub text: String,
+    pub is_error: bool,
+    /// Shown to the model after the text, where its provider takes it.
+    pub media: Vec<Media>,
+}
+
+impl ToolOutput {
+    pub fn text(text: impl Into<String>) -> ToolOutput {
+        ToolOutput { text: text.into(), ..ToolOutput::default() }
+    }
+
+    pub fn error(text: impl Into<String>) -> ToolOutput {
+        ToolOutput { text: text.into(), is_error: true, media: Vec::new() }
+    }
+}
+
+/// What a running tool call has to say before its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToolReport {
+    /// A piece of its output, for people.
+    Output { text: String },
+    /// Something about the tool or its server, for people.
+    Notice { what: String },
+    /// Somebody has to allow it first. `what` is shown as the thing to decide about.
+    PermissionAsked { what: String, reason: String },
+    /// `by`: the rule, the user, a file, a hook or the policy that decided.
+    PermissionDecided { allowed: bool, by: String, reason: String },
+    /// A finding for the other agents; `evidence` holds its file, under the name it has there.
+    Insight { text: String, file: Option<String>, evidence: Option<SnapshotId> },
+}
+
+/// What became of a permission that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PermissionAnswer {
+    pub allowed: bool,
+    /// Calls like it need not be asked about again in this run.
+    #[serde(default)]
+    pub always: bool,
+    /// Who said so, for the record: `user`, `file`, `policy`.
+    pub by: String,
+    #[serde(default)]
+    pub reason: String,
 }

@@ -143,6 +143,11 @@ fn origin(body: &EventBody) -> Origin {
         | EventBody::RemoteToolFinished { .. }
         | EventBody::CallThrottled { .. }
         | EventBody::CallFellBack { .. }
+        | EventBody::ToolOutputStreamed { .. }
+        | EventBody::ToolNotice { .. }
+        | EventBody::PermissionAsked { .. }
+        | EventBody::PermissionDecided { .. }
+        | EventBody::SandboxChosen { .. }
         | EventBody::StopRequested
         | EventBody::RecordingFailed { .. }
         | EventBody::ProviderNotice { .. } => Origin::Shown,
@@ -150,6 +155,7 @@ fn origin(body: &EventBody) -> Origin {
         | EventBody::CallFinished { .. }
         | EventBody::CallFailed { .. }
         | EventBody::ToolFinished { .. }
+        | EventBody::InsightShared { .. }
         | EventBody::SnapshotTaken { .. }
         | EventBody::SnapshotFailed { .. }
         | EventBody::DeadlineReached { .. }

@@ -1,35 +1,59 @@
-//! What the loop needs of the world besides models: copies of workspaces, and tools.
+//! What the loop needs of the world besides models: workspaces, and tools.
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
-use massgen_protocol::{AgentIndex, AnswerId, SnapshotId, ToolCall, ToolEffect, ToolSpec};
+use massgen_protocol::{
+    AgentIndex, Alias, AnswerId, PermissionAnswer, RoundId, RoundKind, SnapshotId, ToolCall,
+    ToolCallId, ToolOutput, ToolReport,
+};
 
-/// Takes copies of workspaces.
+/// Copies workspaces, and lays out for an agent what it may see of the others' work.
 pub trait Snapshots: Send + Sync {
     /// Copies the agent's workspace as it is now; complete or an error, never half.
     /// The same answer may be asked for twice after a resume.
     fn take(&self, answer: AnswerId) -> BoxFuture<'static, Result<SnapshotId, String>>;
+
+    /// Makes ready what the round's next call may see. Asked before every model and tool
+    /// call, also again after a resume; what is there already costs nothing.
+    fn prepare(&self, _view: FilesView) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
-/// Runs tools for agents.
-pub trait Tools: Send + Sync {
-    /// Tools of an agent, the same during the whole run; sorted by name by the caller.
-    fn specs(&self, agent: AgentIndex) -> Vec<ToolSpec>;
-
-    /// What a call of this tool does to the world.
-    fn effect(&self, agent: AgentIndex, name: &str) -> ToolEffect;
-
-    /// Runs one call. Dropping the future cancels it.
-    fn call(&self, agent: AgentIndex, call: ToolCall) -> BoxFuture<'static, ToolOutput>;
-}
-
-/// What a tool gave back; bounded by the tool host.
+/// What a round may see of the others' work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ToolOutput {
-    pub text: String,
-    pub is_error: bool,
+pub struct FilesView {
+    pub round: RoundId,
+    pub kind: RoundKind,
+    /// The answers its transcript shows, with their copies: one of each agent.
+    pub answers: Vec<(AnswerId, SnapshotId)>,
+    /// Evidence of findings: who shared it, which of theirs in this run, and its copy.
+    pub evidence: Vec<(Alias, u32, SnapshotId)>,
+    /// The answer that is presented; its copy goes into the agent's workspace.
+    pub presents: Option<(AnswerId, SnapshotId)>,
 }
+
+/// Runs tools for agents. What they are called is in the run's spec.
+pub trait Tools: Send + Sync {
+    /// Runs one call. Dropping the future cancels it.
+    fn call(&self, request: ToolRequest) -> BoxFuture<'static, ToolOutput>;
+
+    /// Passes on what became of a permission that a call asked for.
+    fn permit(&self, _round: RoundId, _id: &ToolCallId, _answer: PermissionAnswer) {}
+}
+
+/// One call, and where its reports go.
+pub struct ToolRequest {
+    pub agent: AgentIndex,
+    pub round: RoundId,
+    pub kind: RoundKind,
+    pub call: ToolCall,
+    pub reports: ToolReports,
+}
+
+/// Takes what a running call has to say. It never waits; what comes too fast is dropped.
+pub type ToolReports = Arc<dyn Fn(ToolReport) + Send + Sync>;
 
 /// Both seams of a session.
 #[derive(Clone)]
@@ -57,16 +81,8 @@ impl Snapshots for NoFiles {
 pub struct NoTools;
 
 impl Tools for NoTools {
-    fn specs(&self, _agent: AgentIndex) -> Vec<ToolSpec> {
-        Vec::new()
-    }
-
-    fn effect(&self, _agent: AgentIndex, _name: &str) -> ToolEffect {
-        ToolEffect::Read
-    }
-
-    fn call(&self, _agent: AgentIndex, call: ToolCall) -> BoxFuture<'static, ToolOutput> {
-        let text = format!("there is no tool `{}`", call.name);
-        Box::pin(std::future::ready(ToolOutput { text, is_error: true }))
+    fn call(&self, request: ToolRequest) -> BoxFuture<'static, ToolOutput> {
+        let text = format!("there is no tool `{}`", request.call.name);
+        Box::pin(std::future::ready(ToolOutput::error(text)))
     }
 }

@@ -51,6 +51,12 @@ pub fn kind_of(body: &EventBody) -> usize {
         EventBody::RemoteToolFinished { .. } => 43,
         EventBody::CallThrottled { .. } => 44,
         EventBody::CallFellBack { .. } => 45,
+        EventBody::ToolOutputStreamed { .. } => 46,
+        EventBody::ToolNotice { .. } => 47,
+        EventBody::PermissionAsked { .. } => 48,
+        EventBody::PermissionDecided { .. } => 49,
+        EventBody::InsightShared { .. } => 50,
+        EventBody::SandboxChosen { .. } => 51,
         EventBody::InputIgnored { .. }
         | EventBody::RecordingFailed { .. }
         | EventBody::ProviderNotice { .. } => 41,

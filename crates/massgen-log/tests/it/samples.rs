@@ -11,7 +11,7 @@ use massgen_protocol::{
 use proptest::prelude::*;
 
 /// How many kinds of events there are; the log's tests hold the number to the enum.
-pub const KINDS: usize = 46;
+pub const KINDS: usize = 52;
 
 /// What a sample is made of.
 #[derive(Clone, Debug)]
@@ -109,6 +109,7 @@ pub fn sample(kind: usize, parts: &Parts) -> EventBody {
             name: text(),
             output: kept(),
             is_error: parts.flag,
+            media: parts.flag.then(|| Kept::inline(vec![image(&text())])),
         },
         16 => EventBody::AnswerSubmitted { round, seen: epoch, text: kept(), salvaged: parts.flag },
         17 => EventBody::VoteSubmitted { round, seen: epoch, choice: text(), reason: text() },
@@ -153,7 +154,40 @@ pub fn sample(kind: usize, parts: &Parts) -> EventBody {
         },
         44 => EventBody::CallThrottled { call, wait_ms: u64::from(parts.n) },
         45 => EventBody::CallFellBack { call, failure, to: text() },
+        46 => EventBody::ToolOutputStreamed { round, id, text: text() },
+        47 => EventBody::ToolNotice { agent, what: text() },
+        48 => EventBody::PermissionAsked {
+            round,
+            id,
+            name: text(),
+            what: text(),
+            reason: text(),
+        },
+        49 => EventBody::PermissionDecided {
+            round,
+            id,
+            name: text(),
+            allowed: parts.flag,
+            by: text(),
+            reason: text(),
+        },
+        50 => EventBody::InsightShared {
+            round,
+            text: text(),
+            file: parts.flag.then(&text),
+            evidence: parts.flag.then(SnapshotId::empty),
+        },
+        51 => EventBody::SandboxChosen { rung: text(), missing: vec![text()] },
         _ => unreachable!("there are {KINDS} kinds of samples"),
+    }
+}
+
+fn image(data: &str) -> Media {
+    Media {
+        kind: MediaKind::Image,
+        media_type: "image/png".to_owned(),
+        name: None,
+        source: MediaSource::Inline { data: data.to_owned() },
     }
 }
 

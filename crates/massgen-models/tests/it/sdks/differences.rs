@@ -35,6 +35,7 @@ pub const DIFFERENCES: &[(&str, Difference, &str)] = &[
     ("openai-chat/comments", OnlyWeRead, "an event without data says nothing (trap 4)"),
     ("openai-chat/error_finish", OnlyTheyRead, "`finish_reason: error` is a failure (trap 1)"),
     ("openai-chat/finish_null", OnlyWeRead, "`[DONE]` is an end, even where nothing says why (trap 5)"),
+    ("openai-chat/leaked_function_tag", Calls, "a call the model wrote as text is made (trap 20)"),
     ("openai-chat/leaked_json", Calls, "a call the model wrote as text is made (trap 20)"),
     ("openai-chat/leaked_tag", Calls, "a call the model wrote as text is made (trap 20)"),
     ("openai-chat/lines_multi", OnlyWeRead, "an event's data may have many lines"),

@@ -1,0 +1,1 @@
+//! Tools of ours: files, commands, plans, pictures, pages.

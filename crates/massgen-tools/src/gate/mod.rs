@@ -1,0 +1,1 @@
+//! Decides about every call before it is made.

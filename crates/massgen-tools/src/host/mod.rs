@@ -1,0 +1,1 @@
+//! Puts the sources of an agent together and bounds what they give.

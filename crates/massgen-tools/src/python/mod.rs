@@ -1,0 +1,1 @@
+//! Functions in Python files of the user.
