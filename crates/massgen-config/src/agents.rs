@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use massgen_protocol::{AgentId, AgentSpec, CallTimeouts};
+use massgen_protocol::{AgentId, AgentSpec, CallTimeouts, Tooling};
 
 use crate::backend::{Around, Backend, Place as Standing, backend, file_name};
 use crate::known::AGENT;
@@ -131,7 +131,15 @@ fn agent(
     };
     section.finish(reader);
     let (id, Backend { spec, media, media_bytes_max }) = (AgentId(id?), backend?);
-    let agent = AgentSpec { id, system_message, backend: spec, voting_sensitivity, media };
+    let agent = AgentSpec {
+        id,
+        system_message,
+        backend: spec,
+        voting_sensitivity,
+        media,
+        tooling: Tooling::default(),
+        toolset: None,
+    };
     Some((agent, media_bytes_max))
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use massgen_protocol::{AgentId, Prices, Question, RunSpec};
+use massgen_protocol::{AgentId, FilesSpec, Prices, Question, RunSpec};
 
 use crate::agents::{Roster, agents};
 use crate::known::{TOP, V1_MARKERS};
@@ -141,7 +141,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) 
     let Team { policy, seed, prompts_dir, .. } = team;
     let seed = seed.unwrap_or_else(|| seed_of(&question));
     let question = Question { text: question };
-    let spec = RunSpec { question, agents, policy, seed, prompts_dir };
+    let files = FilesSpec::default();
+    let toolsets = Vec::new();
+    let spec = RunSpec { question, agents, policy, seed, prompts_dir, files, toolsets };
     Some(Run { spec, media_bytes_max })
 }
 
