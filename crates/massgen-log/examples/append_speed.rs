@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 
 use massgen_log::{NewRun, Reader, Redactor, RunDir, StreamRedactor, Writer, WriterOptions};
 use massgen_protocol::{
-    AgentIndex, CallId, EventBody, Millis, Policy, Question, RoundId, RunSpec, TextChannel,
+    AgentIndex, CallId, EventBody, Millis, Policy, RoundId, RunSpec, TextChannel,
 };
 
 const EVENTS: u32 = 1_000_000;
@@ -24,13 +24,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(state: &std::path::Path) -> Result<(), Box<dyn Error>> {
     let keys = [format!("sk-proj-{}", "0a1B".repeat(9)), format!("xai-{}", "9z8Y".repeat(6))];
     let redactor = Arc::new(Redactor::new(keys.iter().map(String::as_str))?);
-    let spec = RunSpec {
-        question: Question { text: "How fast?".to_owned() },
-        agents: Vec::new(),
-        policy: Policy::default(),
-        seed: 1,
-        prompts_dir: None,
-    };
+    let spec = RunSpec::new("How fast?", Vec::new(), Policy::default());
     let new = NewRun {
         started_at: SystemTime::now(),
         build: "append_speed".to_owned(),

@@ -49,7 +49,7 @@ pub use line::{ReadError, ReadProblem};
 pub use manifest::{Manifest, NewRun};
 pub use reader::Reader;
 pub use redact::{REDACTED, Redactor};
-pub use run_dir::RunDir;
+pub use run_dir::{ReservedRun, RunDir};
 pub use run_id::{rfc3339, run_id};
 pub use stream_redactor::StreamRedactor;
 pub use sync::SYNC_EVERY;

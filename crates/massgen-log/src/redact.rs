@@ -73,7 +73,10 @@ impl Redactor {
 
     /// Makes a redactor for all keys of a run.
     pub fn for_spec(spec: &RunSpec) -> Result<Redactor, LogError> {
-        let keys = spec.agents.iter().flat_map(|agent| agent.backend.secrets());
+        let keys = spec
+            .agents
+            .iter()
+            .flat_map(|agent| agent.backend.secrets().into_iter().chain(agent.tooling.secrets()));
         Redactor::new(keys.map(Secret::expose))
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use massgen_protocol::RunId;
 
@@ -20,23 +21,43 @@ pub struct RunDir {
     manifest: Manifest,
 }
 
+/// The claimed folder of a run that has not started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservedRun {
+    pub id: RunId,
+    pub path: PathBuf,
+}
+
 impl RunDir {
-    /// Creates the folder of a new run under `<state_dir>/runs` and writes its
-    /// manifest. Making the folder is what claims the id, so two starts of one
-    /// millisecond get two runs.
+    /// Creates the folder of a new run under `<state_dir>/runs` and writes its manifest.
     pub fn create(state_dir: &Path, new: NewRun, redactor: &Redactor) -> Result<RunDir, LogError> {
+        RunDir::create_in(RunDir::reserve(state_dir, new.started_at)?, new, redactor)
+    }
+
+    /// Writes the manifest of a new run into the folder that was claimed for it.
+    pub fn create_in(
+        reserved: ReservedRun,
+        new: NewRun,
+        redactor: &Redactor,
+    ) -> Result<RunDir, LogError> {
+        let ReservedRun { id, path } = reserved;
+        let payloads = path.join(PAYLOADS);
+        fs::create_dir(&payloads).map_err(io_error("create", &payloads))?;
+        let manifest = Manifest::new(id, new).write(&path, redactor)?;
+        Ok(RunDir { path, manifest })
+    }
+
+    /// Claims the id of a run that is still to start, for what has to be made before it:
+    /// workspaces, servers. Making the folder is the claim, so two starts of one millisecond
+    /// get two runs. Without a manifest it is no run yet, and listings pass it over.
+    pub fn reserve(state_dir: &Path, started_at: SystemTime) -> Result<ReservedRun, LogError> {
         let runs_dir = runs_dir(state_dir);
         fs::create_dir_all(&runs_dir).map_err(io_error("create", &runs_dir))?;
         for counter in 0..ID_TRIES {
-            let id = run_id(new.started_at, std::process::id(), counter);
+            let id = run_id(started_at, std::process::id(), counter);
             let path = runs_dir.join(&id.0);
             match fs::create_dir(&path) {
-                Ok(()) => {
-                    let payloads = path.join(PAYLOADS);
-                    fs::create_dir(&payloads).map_err(io_error("create", &payloads))?;
-                    let manifest = Manifest::new(id, new).write(&path, redactor)?;
-                    return Ok(RunDir { path, manifest });
-                }
+                Ok(()) => return Ok(ReservedRun { id, path }),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(io_error("create", &path)(error)),
             }

@@ -7,7 +7,7 @@ use massgen_protocol::{
 use crate::quote::{ANSWER_CHARS_MAX, REASON_CHARS_MAX, block, inline};
 use crate::section::{join, lines, section};
 use crate::texts::{Prompts, TextName};
-use crate::view::View;
+use crate::view::{InsightView, View};
 
 impl Prompts {
     /// Returns the text of one item, to be appended at the tail of the conversation.
@@ -22,6 +22,8 @@ impl Prompts {
             Item::Brief(Brief::Present { winner, epoch: _ }) => {
                 let winner = winner.to_string();
                 let text = self.fill(TextName::Present, &[("winner", &winner)]);
+                let files = if view.has_workspace { self.text(TextName::PresentFiles) } else { "" };
+                let text = lines([text, files.to_owned()]);
                 section("present", &join([self.situation(view), self.reasons(view), text]))
             }
             Item::Brief(Brief::Review { winner }) => {
@@ -46,6 +48,20 @@ impl Prompts {
             Item::NotRun => self.text(TextName::NotRun).to_owned(),
             Item::Interrupted => self.text(TextName::Interrupted).to_owned(),
         }
+    }
+
+    /// Returns what others have found, to be said between two calls of a model.
+    pub fn insights(&self, found: &[InsightView<'_>]) -> String {
+        let told = found.iter().map(|one| {
+            let (from, n) = (one.from, one.n);
+            let file = one.file.map_or(String::new(), |file| {
+                format!(" evidence=\"{from}/insights/{n}/{}\"", inline(file).replace('"', "'"))
+            });
+            let text = block(one.text, REASON_CHARS_MAX);
+            format!("<insight from=\"{from}\"{file}>\n{text}\n</insight>")
+        });
+        let words = self.text(TextName::Insights).to_owned();
+        section("insights", &lines([words].into_iter().chain(told)))
     }
 
     fn coordinate(&self, epoch: Epoch, vote_only: bool, view: &View<'_>) -> String {

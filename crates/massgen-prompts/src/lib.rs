@@ -32,4 +32,4 @@ mod workflow;
 pub use quote::ANSWER_CHARS_MAX;
 pub use system::SystemFacts;
 pub use texts::{OVERRIDE_CHARS_MAX, PromptError, Prompts};
-pub use view::{AnswerView, RestartView, View};
+pub use view::{AnswerView, InsightView, RestartView, View};

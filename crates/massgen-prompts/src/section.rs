@@ -19,6 +19,9 @@ pub(crate) const SECTIONS: &[&str] = &[
     "wrap_up",
     "rule",
     "present",
+    "files",
+    "insights",
+    "insight",
     "review",
 ];
 

@@ -1,7 +1,8 @@
 //! The system prompt of a coordinating agent.
 
-use massgen_protocol::{Alias, AnswerNovelty, VotingSensitivity};
+use massgen_protocol::{Access, Alias, AnswerNovelty, PlacesTold, VotingSensitivity};
 
+use crate::quote::inline;
 use crate::section::{join, lines, section};
 use crate::texts::{Prompts, TextName};
 
@@ -18,6 +19,10 @@ pub struct SystemFacts<'a> {
     pub novelty: AnswerNovelty,
     /// Whether there are other tools than those of the coordination.
     pub has_tools: bool,
+    /// Where its files are, if it works with any.
+    pub places: Option<&'a PlacesTold>,
+    /// Tools that were asked for and are not to be had.
+    pub missing: &'a [String],
 }
 
 impl Prompts {
@@ -29,10 +34,12 @@ impl Prompts {
         let text = |name| self.fill(name, &values);
         let identity = wrapped("identity", agent.system_message.map_or("", str::trim).to_owned());
         let tools = if agent.has_tools { text(TextName::SystemTools) } else { String::new() };
+        let files = wrapped("files", self.files(agent));
         if agent.n_agents <= 1 {
             return join([
                 identity,
                 wrapped("work", lines([text(TextName::SystemAlone), tools])),
+                files,
                 wrapped("decide", text(TextName::SystemDecideAlone)),
             ]);
         }
@@ -40,6 +47,7 @@ impl Prompts {
             identity,
             wrapped("team", text(TextName::SystemTeam)),
             wrapped("work", lines([text(TextName::SystemWork), tools])),
+            files,
             wrapped(
                 "decide",
                 lines([
@@ -49,6 +57,31 @@ impl Prompts {
                 ]),
             ),
         ])
+    }
+}
+
+impl Prompts {
+    fn files(&self, agent: &SystemFacts<'_>) -> String {
+        let mut parts = Vec::new();
+        if let Some(places) = agent.places {
+            let values = [("workspace", places.workspace.as_str()), ("temp", &places.temp)];
+            parts.push(self.fill(TextName::SystemFiles, &values));
+            if !places.context.is_empty() {
+                parts.push(self.text(TextName::SystemContext).to_owned());
+            }
+            parts.extend(places.context.iter().map(|path| {
+                let access = match path.access {
+                    Access::Read => "to read",
+                    Access::Write => "to read; who presents the final answer may change it",
+                };
+                format!("- {} ({access})", path.path)
+            }));
+        }
+        if !agent.missing.is_empty() {
+            parts.push(self.text(TextName::SystemMissing).to_owned());
+            parts.extend(agent.missing.iter().map(|what| format!("- {}", inline(what))));
+        }
+        lines(parts)
     }
 }
 

@@ -69,12 +69,14 @@ texts! {
     EnforceManyChoices "enforce_many_choices" ["n"]
     EnforceNoChoice "enforce_no_choice" []
     EnforceUnknownTool "enforce_unknown_tool" ["name"]
+    Insights "insights" []
     Interrupted "interrupted" []
     NotRun "not_run" []
     NoveltyBalanced "novelty_balanced" []
     NoveltyLenient "novelty_lenient" []
     NoveltyStrict "novelty_strict" []
     Present "present" ["winner"]
+    PresentFiles "present_files" []
     PreviousAttempt "previous_attempt" []
     RejectedAnswerLimit "rejected_answer_limit" ["used" "allowed"]
     RejectedDuplicate "rejected_duplicate" ["of"]
@@ -94,8 +96,11 @@ texts! {
     SensitivityStrict "sensitivity_strict" []
     Snapshots "snapshots" []
     SystemAlone "system_alone" ["alias" "n_agents"]
+    SystemContext "system_context" []
     SystemDecide "system_decide" ["alias" "n_agents"]
     SystemDecideAlone "system_decide_alone" ["alias" "n_agents"]
+    SystemFiles "system_files" ["workspace" "temp"]
+    SystemMissing "system_missing" []
     SystemTeam "system_team" ["alias" "n_agents"]
     SystemTools "system_tools" ["alias" "n_agents"]
     SystemWork "system_work" ["alias" "n_agents"]
@@ -146,9 +151,10 @@ impl Prompts {
 /// A system section may be emptied to leave it out; an item without words would
 /// be a message without content, which providers refuse.
 fn check(name: &str, text: &str, valid: &'static [&'static str]) -> Result<(), PromptError> {
-    let may_be_empty = ["system_", "sensitivity_", "novelty_", "snapshots"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix));
+    let may_be_empty =
+        ["system_", "sensitivity_", "novelty_", "snapshots", "insights", "present_files"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
     if text.trim().is_empty() && !may_be_empty {
         return Err(PromptError::Empty { name: name.to_owned() });
     }

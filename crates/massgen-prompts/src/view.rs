@@ -21,6 +21,19 @@ pub struct View<'a> {
     pub enforce_left: u32,
     /// Whether answers have files that the viewer can read.
     pub snapshots: bool,
+    /// Whether the viewer has a workspace of its own.
+    pub has_workspace: bool,
+}
+
+/// A finding of another agent.
+#[derive(Clone, Copy, Debug)]
+pub struct InsightView<'a> {
+    pub from: Alias,
+    /// Which of its findings, from 1.
+    pub n: u32,
+    pub text: &'a str,
+    /// Its evidence, by the name it has in the finding's folder.
+    pub file: Option<&'a str>,
 }
 
 /// One answer to show.
@@ -55,6 +68,7 @@ impl<'a> View<'a> {
             first: true,
             enforce_left: 0,
             snapshots: false,
+            has_workspace: false,
         }
     }
 }

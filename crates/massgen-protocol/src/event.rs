@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     AgentId, AgentIndex, AnswerId, AssistantTurn, AttemptIndex, Ballot, Basis, CallFailure, CallId,
-    Enforcement, Epoch, Kept, Media, Millis, Outcome, Question, Rejection, Review, RoundEnd, RoundId,
-    RunId, SnapshotId, Spend, ToolCallId, ToolEffect, WrapUpReason,
+    Enforcement, Epoch, Kept, Media, Millis, Outcome, Question, Rejection, Review, RoundEnd,
+    RoundId, RunId, SnapshotId, Spend, ToolCallId, ToolEffect, WrapUpReason,
 };
 
 /// One fact of a run. `seq` counts from 0 without gaps.

@@ -57,7 +57,7 @@ pub use tool::{PermissionAnswer, ToolEffect, ToolName, ToolOutput, ToolReport, T
 pub use tooling::{
     Access, Approval, ApprovalBy, AskDefault, CommandSpec, ContainerSpec, ContextPath, FilesSpec,
     HookEvent, HookSpec, McpServerSpec, McpTransport, NetworkPolicy, OfferedTool, PermissionSpec,
-    PythonToolSpec, SandboxLimits, SandboxMode, SandboxSpec, Tooling, Toolset, WorkspaceSpec,
-    WriteMode,
+    PlacesTold, PythonToolSpec, SandboxLimits, SandboxMode, SandboxSpec, Tooling, Toolset,
+    WorkspaceSpec, WriteMode,
 };
 pub use version::{EVENTS_VERSION, FormatVersion, MANIFEST_VERSION};

@@ -6,7 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{AgentId, AgentIndex, FilesSpec, Media, Tooling, Toolset};
+use crate::{AgentId, AgentIndex, FilesSpec, Media, PlacesTold, ToolEffect, Tooling, Toolset};
 
 /// What the user asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,9 +51,48 @@ pub struct AgentSpec {
     /// Index into `toolsets`; none without tools.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toolset: Option<u32>,
+    /// Where its files are, once there is a run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub places: Option<PlacesTold>,
+}
+
+impl AgentSpec {
+    /// Returns an agent that has nothing but its model.
+    pub fn new(id: impl Into<String>, backend: BackendSpec) -> AgentSpec {
+        AgentSpec {
+            id: AgentId(id.into()),
+            system_message: None,
+            backend,
+            voting_sensitivity: None,
+            media: Vec::new(),
+            tooling: Tooling::default(),
+            toolset: None,
+            places: None,
+        }
+    }
 }
 
 impl RunSpec {
+    /// Returns a run without tools.
+    pub fn new(question: impl Into<String>, agents: Vec<AgentSpec>, policy: Policy) -> RunSpec {
+        RunSpec {
+            question: Question { text: question.into() },
+            agents,
+            policy,
+            seed: 0,
+            prompts_dir: None,
+            files: FilesSpec::default(),
+            toolsets: Vec::new(),
+        }
+    }
+
+    /// Returns what a call of this tool does to the world; of one that is not offered, nothing.
+    pub fn tool_effect(&self, agent: AgentIndex, name: &str) -> ToolEffect {
+        let tools = self.toolset(agent).map_or(&[][..], |set| set.tools.as_slice());
+        let tool = tools.iter().find(|tool| tool.spec.name == name);
+        tool.map_or(ToolEffect::Read, |tool| tool.effect)
+    }
+
     /// Returns the tools an agent is offered besides the workflow's.
     pub fn toolset(&self, agent: AgentIndex) -> Option<&Toolset> {
         let at = usize::try_from(self.agents.get(agent.at())?.toolset?).ok()?;

@@ -368,9 +368,17 @@ pub struct Toolset {
     /// What the config asks for and is not to be had, in words for the model.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<String>,
-    /// How the agent finds its files, in words for the model.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub places: String,
+}
+
+/// Where an agent finds its files, as it is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlacesTold {
+    /// Absolute; no name in it tells who works there.
+    pub workspace: String,
+    /// Holds `agent1/`, `agent2/`, …
+    pub temp: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<ContextPath>,
 }
 
 /// A tool and what a call of it does to the world.

@@ -29,6 +29,9 @@ const RUNAWAY_BYTES_KEPT: usize = 64 * 1024;
 /// bill for an image of full size.
 const MEDIA_BYTES: usize = 4_800;
 
+/// Pictures that the tools of one turn may show together.
+const MEDIA_AT_ONCE_MAX: usize = 8;
+
 #[derive(Clone, Debug)]
 pub(crate) struct Conversation {
     messages: Vec<Arc<Message>>,
@@ -37,12 +40,21 @@ pub(crate) struct Conversation {
     bytes: u64,
     /// What this attempt's answers the transcript shows, if it shows any brief of it.
     pub(crate) shown: Option<Epoch>,
+    /// Of tools, to be shown after their results.
+    media: Vec<Media>,
 }
 
 impl Conversation {
     /// `tools_bytes`: what [`tools_bytes`] says of `tools`, which many share.
     pub(crate) fn new(tools: Arc<Vec<ToolSpec>>, tools_bytes: u64) -> Conversation {
-        Conversation { messages: Vec::new(), tools, tools_bytes, bytes: 0, shown: None }
+        Conversation {
+            messages: Vec::new(),
+            tools,
+            tools_bytes,
+            bytes: 0,
+            shown: None,
+            media: Vec::new(),
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -79,6 +91,26 @@ impl Conversation {
             })
             .collect();
         self.push(Message { role: Role::Tool, parts });
+    }
+
+    /// Keeps what a tool has given to look at until its result is said.
+    pub(crate) fn media_waits(&mut self, media: &[Media]) {
+        let room = MEDIA_AT_ONCE_MAX.saturating_sub(self.media.len());
+        self.media.extend(media.iter().take(room).cloned());
+    }
+
+    /// Says after the results what does not fit into them: pictures, which only some providers
+    /// take there, and news.
+    pub(crate) fn follow_up(&mut self, news: Option<String>) {
+        let media = std::mem::take(&mut self.media);
+        match (media.is_empty(), news) {
+            (true, None) => {}
+            (_, Some(text)) => self.show(&media, text),
+            (false, None) => {
+                let parts = media.into_iter().map(Part::Media).collect();
+                self.push(Message { role: Role::User, parts });
+            }
+        }
     }
 
     fn push(&mut self, message: Message) {

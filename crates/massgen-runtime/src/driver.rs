@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use massgen_log::{Redactor, RunDir, Writer};
 use massgen_protocol::{
-    AnswerId, AssistantTurn, CallId, Event, EventBody, FailureKind, Kept, Millis, Op, Prices,
-    RoundId, RunId, SnapshotId, Spend, ToolCall, ToolCallId, ToolEffect, Usage,
+    AnswerId, AssistantTurn, CallId, Event, EventBody, FailureKind, Kept, Millis, Op,
+    PermissionAnswer, Prices, RoundId, RunId, SnapshotId, Spend, ToolCall, ToolCallId, ToolEffect,
+    ToolOutput, ToolReport, Usage,
 };
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
@@ -17,7 +18,8 @@ use crate::call::{self, CallReport};
 use crate::conversation::{tokens_of, turn_bytes};
 use crate::engine::{Engine, Outgoing};
 use crate::fanout::Fanout;
-use crate::{Finished, Seams, ToolOutput, work};
+use crate::lanes::Lane;
+use crate::{FilesView, Finished, Seams, ToolRequest, work};
 
 /// Reports that may wait for the loop. Model calls wait while it is full.
 const REPORTS_MAX: usize = 1_024;
@@ -34,6 +36,7 @@ pub(crate) enum Report {
     Call(CallId, CallReport),
     Snapshot(AnswerId, Result<SnapshotId, String>),
     Tool { round: RoundId, id: ToolCallId, name: String, output: ToolOutput },
+    ToolSaid { round: RoundId, id: ToolCallId, name: String, report: ToolReport },
 }
 
 impl From<(CallId, CallReport)> for Report {
@@ -68,6 +71,7 @@ pub(crate) struct Driver {
     unshown: Vec<Arc<Event>>,
     calls: BTreeMap<CallId, LiveCall>,
     tools: BTreeMap<(RoundId, ToolCallId), (String, AbortHandle)>,
+    lanes: BTreeMap<RoundId, Lane>,
     /// All that runs around the loop: none of it outlives the run.
     tasks: JoinSet<()>,
     reports: mpsc::Sender<Report>,
@@ -152,6 +156,7 @@ impl Driver {
             unshown: Vec::new(),
             calls: BTreeMap::new(),
             tools: BTreeMap::new(),
+            lanes: BTreeMap::new(),
             tasks: JoinSet::new(),
             reports,
             inbox: Some(inbox),
@@ -197,6 +202,7 @@ impl Driver {
                     self.record(EventBody::StopRequested);
                     self.is_over = true;
                 }
+                Some(Op::Permit { round, id, answer }) => self.permit(round, &id, answer),
                 None => {}
             }
             for report in batch.drain(..) {
@@ -231,7 +237,7 @@ impl Driver {
             }
         }
         for (round, call) in tools {
-            let effect = self.seams.tools.effect(round.agent, &call.name);
+            let effect = self.engine.spec().tool_effect(round.agent, &call.name);
             let run = Outgoing::RunTool { round, call: call.clone() };
             if fresh.contains(&run)
                 || self.engine.awaits_tool(round, &call) && effect == ToolEffect::Read
@@ -248,6 +254,7 @@ impl Driver {
                 name: call.name,
                 output: text.into(),
                 is_error: true,
+                media: None,
             });
         }
         let rest = fresh.into_iter().filter(|what| !again.contains(what)).collect::<Vec<_>>();
@@ -265,6 +272,7 @@ impl Driver {
                 self.record(EventBody::SnapshotFailed { answer, message });
             }
             Report::Tool { round, id, name, output } => {
+                let done = id.clone();
                 if self.tools.remove(&(round, id.clone())).is_some() {
                     self.record(EventBody::ToolFinished {
                         round,
@@ -272,9 +280,43 @@ impl Driver {
                         name,
                         output: output.text.into(),
                         is_error: output.is_error,
+                        media: (!output.media.is_empty()).then(|| Kept::inline(output.media)),
                     });
                 }
+                if let Some(lane) = self.lanes.get_mut(&round) {
+                    lane.done(&done);
+                }
+                self.pump(round);
             }
+            Report::ToolSaid { round, id, name, report } => {
+                if self.tools.contains_key(&(round, id.clone())) {
+                    self.take_said(round, id, name, report);
+                }
+            }
+        }
+    }
+
+    fn take_said(&mut self, round: RoundId, id: ToolCallId, name: String, report: ToolReport) {
+        let body = match report {
+            ToolReport::Output { text } => EventBody::ToolOutputStreamed { round, id, text },
+            ToolReport::Notice { what } => EventBody::ToolNotice { agent: round.agent, what },
+            ToolReport::PermissionAsked { what, reason } => {
+                EventBody::PermissionAsked { round, id, name, what, reason }
+            }
+            ToolReport::PermissionDecided { allowed, by, reason } => {
+                EventBody::PermissionDecided { round, id, name, allowed, by, reason }
+            }
+            ToolReport::Insight { text, file, evidence } => {
+                EventBody::InsightShared { round, text, file, evidence }
+            }
+        };
+        self.record(body);
+    }
+
+    fn permit(&mut self, round: RoundId, id: &ToolCallId, answer: PermissionAnswer) {
+        // What became of it is told by the call that asked.
+        if self.tools.contains_key(&(round, id.clone())) {
+            self.seams.tools.permit(round, id, answer);
         }
     }
 
@@ -411,7 +453,16 @@ impl Driver {
     fn start_call(&mut self, call: CallId) {
         let request = self.engine.model_call(call, &self.run.0);
         let backend = self.backends[call.round.agent.at()].clone();
-        let work = call::run(call, backend, request, self.redactor.clone(), self.reports.clone());
+        let view = self.files_view(call.round);
+        let snapshots = self.seams.snapshots.clone();
+        let (redactor, reports) = (self.redactor.clone(), self.reports.clone());
+        let work = async move {
+            if let Err(why) = work::prepare(snapshots, view).await {
+                let what = format!("the others' files could not be laid out: {why}");
+                let _ = reports.send(Report::Call(call, CallReport::Notice { what })).await;
+            }
+            call::run(call, backend, request, redactor, reports).await;
+        };
         let live = LiveCall {
             abort: self.tasks.spawn(work),
             input_tokens: self.engine.input_tokens(call),
@@ -436,20 +487,85 @@ impl Driver {
         self.record(EventBody::CallCancelled { call, spend });
     }
 
+    /// What the round may see of the others' files; nothing where its agent has none.
+    fn files_view(&self, round: RoundId) -> Option<FilesView> {
+        let has_files = self.seams.snapshots.has_files(round.agent);
+        has_files.then(|| self.engine.files_view(round))
+    }
+
     fn run_tool(&mut self, round: RoundId, call: ToolCall) {
+        let spec = self.engine.spec();
+        let effect = spec.tool_effect(round.agent, &call.name);
+        let room = spec.agents[round.agent.at()].tooling.concurrent_max;
+        self.lanes.entry(round).or_insert_with(|| Lane::new(room)).push(call, effect);
+        self.pump(round);
+    }
+
+    /// Starts what may start now of a round's tools.
+    fn pump(&mut self, round: RoundId) {
+        while let Some(call) = self.lanes.get_mut(&round).and_then(Lane::next) {
+            self.start_tool(round, call);
+        }
+        if self.lanes.get(&round).is_some_and(Lane::is_empty) {
+            self.lanes.remove(&round);
+        }
+    }
+
+    fn start_tool(&mut self, round: RoundId, call: ToolCall) {
         let (id, name) = (call.id.clone(), call.name.clone());
+        let kind = self.engine.round_kind(round);
         let tools = self.seams.tools.clone();
+        let snapshots = self.seams.snapshots.clone();
+        let view = self.files_view(round);
         let reports = self.reports.clone();
         let key = (round, id.clone());
         let tool = name.clone();
         let abort = self.tasks.spawn(async move {
-            let output = work::tool(tools, round.agent, call).await;
+            let (take, mut said) = work::listen();
+            let work = async {
+                if let Err(why) = work::prepare(snapshots, view).await {
+                    let text = format!("the others' files could not be laid out: {why}");
+                    return ToolOutput::error(text);
+                }
+                let request =
+                    ToolRequest { agent: round.agent, round, kind, call, reports: take.clone() };
+                work::tool(tools, request).await
+            };
+            let mut work = std::pin::pin!(work);
+            let told = |report: ToolReport| {
+                let (id, name) = (id.clone(), tool.clone());
+                Report::ToolSaid { round, id, name, report }
+            };
+            let output = loop {
+                tokio::select! {
+                    biased;
+                    Some(report) = said.next() => {
+                        let _ = reports.send(told(report)).await;
+                    }
+                    output = &mut work => break output,
+                }
+            };
+            while let Some(report) = said.now() {
+                let _ = reports.send(told(report)).await;
+            }
             let _ = reports.send(Report::Tool { round, id, name: tool, output }).await;
         });
         self.tools.insert(key, (name, abort));
     }
 
     fn cancel_tools(&mut self, round: RoundId) {
+        let waiting: Vec<ToolCall> =
+            self.lanes.remove(&round).into_iter().flat_map(Lane::into_waiting).collect();
+        for call in waiting {
+            self.record(EventBody::ToolFinished {
+                round,
+                id: call.id,
+                name: call.name,
+                output: "cancelled before it began: the round is over".into(),
+                is_error: true,
+                media: None,
+            });
+        }
         let open: Vec<_> = self.tools.keys().filter(|(of, _)| *of == round).cloned().collect();
         for key in open {
             if let Some((name, abort)) = self.tools.remove(&key) {
@@ -460,6 +576,7 @@ impl Driver {
                     name,
                     output: "cancelled: the round is over".into(),
                     is_error: true,
+                    media: None,
                 });
             }
         }

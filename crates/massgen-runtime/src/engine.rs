@@ -6,6 +6,7 @@
 //! outside waits in [`Engine::take_outgoing`]. A live run and a replay differ only in
 //! who looks at the two.
 
+mod insights;
 mod open;
 mod words;
 
@@ -20,16 +21,16 @@ use massgen_prompts::Prompts;
 use massgen_protocol::{
     AgentIndex, AnswerId, CallId, Deadline, Event, EventBody, Item, Kept, Millis, ModelCall,
     Outcome, Role, RoundId, RoundKind, RunSpec, Spend, Submission, ToolCall, ToolCallId, ToolSpec,
+    Toolset,
 };
 
-use crate::Seams;
+use crate::FilesView;
 use crate::conversation::{Conversation, tools_bytes};
 
 /// The decided part of a run.
 pub struct Engine {
     spec: Arc<RunSpec>,
     prompts: Prompts,
-    seams: Seams,
     review_tools: Arc<Vec<ToolSpec>>,
     coordinator: Coordinator,
     agents: Vec<AgentSeat>,
@@ -43,6 +44,7 @@ pub struct Engine {
     restart: Option<words::Restart>,
     outcome: Option<Outcome>,
     is_asked: bool,
+    insights: insights::Insights,
 }
 
 struct AgentSeat {
@@ -50,6 +52,10 @@ struct AgentSeat {
     known_tools: Arc<BTreeSet<String>>,
     round: Option<Round>,
     has_answer: bool,
+    /// How many of the run's insights its conversation has been told of, or are its own.
+    insights_told: usize,
+    /// What its round presents.
+    presents: Option<AnswerId>,
 }
 
 /// Something to be done outside.
@@ -63,33 +69,34 @@ pub(crate) enum Outgoing {
 }
 
 impl Engine {
-    pub fn new(spec: Arc<RunSpec>, prompts: Prompts, seams: Seams) -> Engine {
+    pub fn new(spec: Arc<RunSpec>, prompts: Prompts) -> Engine {
         let n_agents = u16::try_from(spec.agents.len()).unwrap_or(u16::MAX);
         let workflow = prompts.tools(n_agents);
         let mut review_tools = prompts.review_tools();
         review_tools.sort_by(|a, b| a.name.cmp(&b.name));
-        let bare = Arc::new(sorted(workflow.clone()));
-        let bare_bytes = tools_bytes(&bare);
+        // Agents with the same tools share one list: a thousand agents, one allocation.
+        let bare = Offer::new(&workflow, None);
+        let offers: Vec<Offer> =
+            spec.toolsets.iter().map(|set| Offer::new(&workflow, Some(set))).collect();
         let agents = (0..n_agents)
             .map(|at| {
-                let own = seams.tools.specs(AgentIndex(at));
-                let known_tools = Arc::new(own.iter().map(|tool| tool.name.clone()).collect());
-                // Teams without tools share one list: a thousand agents, one allocation.
-                let conversation = if own.is_empty() {
-                    Conversation::new(bare.clone(), bare_bytes)
-                } else {
-                    let tools = sorted(workflow.iter().cloned().chain(own).collect());
-                    let bytes = tools_bytes(&tools);
-                    Conversation::new(Arc::new(tools), bytes)
-                };
-                AgentSeat { conversation, known_tools, round: None, has_answer: false }
+                let set = spec.agents[usize::from(at)].toolset;
+                let offer = set.and_then(|set| offers.get(usize::try_from(set).ok()?));
+                let offer = offer.unwrap_or(&bare);
+                AgentSeat {
+                    conversation: Conversation::new(offer.tools.clone(), offer.bytes),
+                    known_tools: offer.known.clone(),
+                    round: None,
+                    has_answer: false,
+                    insights_told: 0,
+                    presents: None,
+                }
             })
             .collect();
         let coordinator = Coordinator::new(n_agents, spec.policy.clone(), spec.seed);
         Engine {
             spec,
             prompts,
-            seams,
             review_tools: Arc::new(review_tools),
             coordinator,
             agents,
@@ -101,6 +108,7 @@ impl Engine {
             restart: None,
             outcome: None,
             is_asked: false,
+            insights: insights::Insights::default(),
         }
     }
 
@@ -170,7 +178,16 @@ impl Engine {
                 self.step_call(*call, RoundInput::CallFailed(failure.clone()));
             }
             EventBody::ToolStarted { round, id, name, .. } => self.tool_started(*round, id, name),
-            EventBody::ToolFinished { round, id, name, output, is_error } => {
+            EventBody::InsightShared { round, text, file, evidence } => {
+                self.take_insight(round.agent, text, file.as_deref(), evidence.clone());
+            }
+            EventBody::ToolFinished { round, id, name, output, is_error, media } => {
+                if let Some(media) = media.as_ref().and_then(Kept::get)
+                    && self.round(*round).is_some_and(|open| open.awaits_tool(id))
+                {
+                    let seat = &mut self.agents[round.agent.at()];
+                    seat.conversation.media_waits(media);
+                }
                 let result = massgen_protocol::ToolResult {
                     id: id.clone(),
                     name: name.clone(),
@@ -289,6 +306,12 @@ impl Engine {
 
     fn open_round(&mut self, id: RoundId, brief: massgen_protocol::Brief) {
         self.close_open_round(id.agent);
+        self.agents[id.agent.at()].presents = match brief {
+            massgen_protocol::Brief::Present { winner, .. } => Some(winner),
+            massgen_protocol::Brief::Coordinate { .. } | massgen_protocol::Brief::Review { .. } => {
+                None
+            }
+        };
         let seat = &mut self.agents[id.agent.at()];
         let is_first_draft = !seat.has_answer;
         let rules = massgen_coordination::RoundRules::new(
@@ -336,7 +359,7 @@ impl Engine {
             }
             RoundAsk::CallTools(calls) => {
                 for call in calls {
-                    let effect = self.seams.tools.effect(id.agent, &call.name);
+                    let effect = self.spec.tool_effect(id.agent, &call.name);
                     let arguments = match &call.arguments {
                         massgen_protocol::Arguments::Object { value } => {
                             serde_json::Value::Object(value.clone()).to_string()
@@ -394,6 +417,7 @@ impl Engine {
                     texts.push(self.words(id.agent, item));
                     self.note_shown(id.agent, item);
                 }
+                texts.extend(self.news(id.agent));
                 let text = texts.join("\n\n");
                 let system = self.agents[id.agent.at()].conversation.is_empty();
                 let system = system.then(|| self.system_words(id.agent));
@@ -417,7 +441,10 @@ impl Engine {
                         ResultBody::Output { text, is_error } => (call, name, text, is_error),
                     })
                     .collect();
-                self.agents[id.agent.at()].conversation.results(results);
+                let news = self.news(id.agent);
+                let conversation = &mut self.agents[id.agent.at()].conversation;
+                conversation.results(results);
+                conversation.follow_up(news);
             }
         }
     }
@@ -471,6 +498,33 @@ impl Engine {
         )
     }
 
+    pub(crate) fn round_kind(&self, round: RoundId) -> RoundKind {
+        self.round(round).map_or(RoundKind::Coordinate, Round::kind)
+    }
+
+    /// Returns what the round may see of the others' files now: what its transcript shows.
+    pub(crate) fn files_view(&self, round: RoundId) -> FilesView {
+        let seat = &self.agents[round.agent.at()];
+        let with_copy =
+            |answer: AnswerId| Some((answer, self.coordinator.answer_snapshot(answer)?.clone()));
+        let shown = seat.conversation.shown;
+        let mut answers: Vec<_> = shown
+            .map(|epoch| self.coordinator.answers_in_view(round.agent, epoch))
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(with_copy)
+            .collect();
+        // In the order of the roster: the order of showing turns from agent to agent.
+        answers.sort_by_key(|(answer, _)| *answer);
+        FilesView {
+            round,
+            kind: self.round_kind(round),
+            answers,
+            evidence: self.insights.evidence(seat.insights_told),
+            presents: seat.presents.and_then(with_copy),
+        }
+    }
+
     /// Returns whether a round waits for this call's turn.
     pub(crate) fn awaits(&self, call: CallId) -> bool {
         self.round(call.round).and_then(Round::current_call) == Some(call)
@@ -493,6 +547,24 @@ impl Engine {
 
     pub(crate) fn open_work(&self) -> &open::OpenWork {
         &self.open
+    }
+}
+
+/// What agents with the same tools are offered.
+struct Offer {
+    tools: Arc<Vec<ToolSpec>>,
+    bytes: u64,
+    /// Names of those that are not the workflow's.
+    known: Arc<BTreeSet<String>>,
+}
+
+impl Offer {
+    fn new(workflow: &[ToolSpec], set: Option<&Toolset>) -> Offer {
+        let own = set.map_or(&[][..], |set| set.tools.as_slice());
+        let own = own.iter().map(|tool| tool.spec.clone());
+        let known = own.clone().map(|tool| tool.name).collect();
+        let tools = sorted(workflow.iter().cloned().chain(own).collect());
+        Offer { bytes: tools_bytes(&tools), tools: Arc::new(tools), known: Arc::new(known) }
     }
 }
 

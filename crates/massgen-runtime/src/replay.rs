@@ -7,7 +7,7 @@
 use massgen_log::{Reader, RunDir};
 use massgen_protocol::{Event, EventBody, Millis};
 
-use crate::{Engine, Seams, StartError};
+use crate::{Engine, StartError};
 
 /// What a log replays to.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub struct Divergence {
 
 /// Replays a run's log and compares every decision. Calls nobody and writes nothing.
 pub fn check(run: &RunDir) -> Result<CheckReport, StartError> {
-    let mut engine = crate::session::engine_of(run, &Seams::default())?;
+    let mut engine = crate::session::engine_of(run)?;
     let mut replay = Replay::default();
     for event in Reader::open(run).map_err(StartError::Log)? {
         let event = event.map_err(StartError::Read)?;

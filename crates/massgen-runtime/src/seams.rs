@@ -14,6 +14,11 @@ pub trait Snapshots: Send + Sync {
     /// The same answer may be asked for twice after a resume.
     fn take(&self, answer: AnswerId) -> BoxFuture<'static, Result<SnapshotId, String>>;
 
+    /// Returns whether the agent has files at all; one without is never asked for a view.
+    fn has_files(&self, _agent: AgentIndex) -> bool {
+        false
+    }
+
     /// Makes ready what the round's next call may see. Asked before every model and tool
     /// call, also again after a resume; what is there already costs nothing.
     fn prepare(&self, _view: FilesView) -> BoxFuture<'static, Result<(), String>> {

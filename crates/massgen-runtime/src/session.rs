@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use massgen_log::{LogError, NewRun, ReadError, Redactor, RunDir, Writer, WriterOptions};
+use massgen_log::{
+    LogError, NewRun, ReadError, Redactor, ReservedRun, RunDir, Writer, WriterOptions,
+};
 use massgen_models::ConnectError;
 use massgen_prompts::{PromptError, Prompts};
 use massgen_protocol::{
@@ -36,6 +38,10 @@ pub struct SessionOptions {
     pub build: String,
     pub connect: Connect,
     pub seams: Seams,
+    /// The folder claimed for the run, if its workspaces and servers had to be made before.
+    pub reserved: Option<ReservedRun>,
+    /// What there is to say of the machine when the run begins or goes on: events for people.
+    pub opening: Vec<EventBody>,
     /// Texts that replace ours, by name.
     pub prompts: BTreeMap<String, String>,
     /// Planted crash, for tests: the process kills itself after this event.
@@ -100,11 +106,15 @@ impl Session {
             cwd: std::env::current_dir().unwrap_or_default().display().to_string(),
             spec: spec.clone(),
         };
-        let run = RunDir::create(&options.state_dir, new, &redactor).map_err(StartError::Log)?;
+        let reserved = match options.reserved {
+            Some(reserved) => reserved,
+            None => RunDir::reserve(&options.state_dir, new.started_at).map_err(StartError::Log)?,
+        };
+        let run = RunDir::create_in(reserved, new, &redactor).map_err(StartError::Log)?;
         let writer_options = WriterOptions { crash_after: options.crash_after };
         let writer =
             Writer::create(&run, redactor.clone(), writer_options).map_err(StartError::Log)?;
-        let first = vec![
+        let mut first = vec![
             EventBody::RunStarted {
                 run: run.id().clone(),
                 build: options.build,
@@ -112,9 +122,10 @@ impl Session {
             },
             EventBody::QuestionAsked { question: run.manifest().spec.question.clone() },
         ];
+        first.extend(options.opening);
         // What the log keeps is what the run is about: a resumed one knows no other spec.
         let kept = Arc::new(run.manifest().spec.clone());
-        let engine = Engine::new(kept, prompts, options.seams.clone());
+        let engine = Engine::new(kept, prompts);
         let seams = options.seams;
         let parts = Parts { run, writer, engine, backends, redactor, seams, offset_ms: 0 };
         Ok(Session::spawn(parts, first))
@@ -134,7 +145,7 @@ impl Session {
         let resumed =
             Writer::resume(&run, redactor.clone(), writer_options).map_err(StartError::Log)?;
         let writer = resumed.writer;
-        let mut engine = Engine::new(Arc::new(spec.clone()), prompts, options.seams.clone());
+        let mut engine = Engine::new(Arc::new(spec.clone()), prompts);
         let last = rebuild(&mut engine, &resumed.events)?;
         if engine.is_finished() {
             return Err(StartError::Finished);
@@ -153,6 +164,7 @@ impl Session {
         if engine.is_fresh() {
             first.push(EventBody::QuestionAsked { question: spec.question.clone() });
         }
+        first.extend(options.opening);
         let seams = options.seams;
         let offset_ms = last.0;
         let parts = Parts { run, writer, engine, backends, redactor, seams, offset_ms };
@@ -209,9 +221,9 @@ impl Session {
 }
 
 /// Rebuilds the start of a run's engine, without anything of the outside.
-pub(crate) fn engine_of(run: &RunDir, seams: &Seams) -> Result<Engine, StartError> {
+pub(crate) fn engine_of(run: &RunDir) -> Result<Engine, StartError> {
     let prompts = Prompts::new(BTreeMap::new()).map_err(StartError::Prompts)?;
-    Ok(Engine::new(Arc::new(run.manifest().spec.clone()), prompts, seams.clone()))
+    Ok(Engine::new(Arc::new(run.manifest().spec.clone()), prompts))
 }
 
 fn connect_all(

@@ -127,7 +127,7 @@ impl RunView {
                 let arguments = arguments.get().cloned().unwrap_or_default();
                 self.tool_started(event, round.agent, (id, name), Some(*effect), arguments);
             }
-            EventBody::ToolFinished { round, id, name, output, is_error } => {
+            EventBody::ToolFinished { round, id, name, output, is_error, media: _ } => {
                 let output = output.get().cloned().unwrap_or_default();
                 self.tool_finished(event, round.agent, (id, name), &output, *is_error);
             }
@@ -293,6 +293,41 @@ impl RunView {
                 let text = format!("recording failed: {message}");
                 self.row(event, None, RowKind::Failure, text.clone());
                 self.note(event, None, Level::Error, text);
+            }
+            // Shown as it runs; its result follows with the end.
+            EventBody::ToolOutputStreamed { .. } => {}
+            EventBody::ToolNotice { agent, what } => {
+                let text = format!("tools: {}", preview(what, ROW_CHARS));
+                self.trouble(event, *agent, RowKind::Failure, Level::Warning, text);
+            }
+            EventBody::PermissionAsked { round, name, what, reason, .. } => {
+                let text = format!(
+                    "asks to run `{name}`: {} ({})",
+                    preview(what, ROW_CHARS),
+                    preview(reason, ROW_CHARS)
+                );
+                self.trouble(event, round.agent, RowKind::Failure, Level::Warning, text);
+            }
+            EventBody::PermissionDecided { round, name, allowed, by, reason, .. } => {
+                let word = if *allowed { "allowed" } else { "refused" };
+                let why = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+                let text = format!("`{name}` {word} by {by}{}", preview(&why, ROW_CHARS));
+                let Some(agent) = self.active(round.agent, event) else { return };
+                agent.say(event, Level::Info, text);
+            }
+            EventBody::InsightShared { round, text, file, .. } => {
+                let file = file.as_ref().map_or(String::new(), |file| format!(" ({file})"));
+                let text = format!("found: {}{file}", preview(text, ROW_CHARS));
+                self.row(event, Some(round.agent), RowKind::Team, text.clone());
+                let Some(agent) = self.active(round.agent, event) else { return };
+                agent.say(event, Level::Info, text);
+            }
+            EventBody::SandboxChosen { rung, missing } => {
+                let text = format!("commands are confined by {rung}");
+                self.note(event, None, Level::Info, text);
+                for what in missing {
+                    self.note(event, None, Level::Warning, format!("not protected: {what}"));
+                }
             }
             EventBody::ProviderNotice { call, what } => {
                 let text = format!("provider: {}", preview(what, ROW_CHARS));

@@ -4,7 +4,7 @@
 
 use std::time::SystemTime;
 
-use massgen_protocol::{Policy, Question, RunSpec};
+use massgen_protocol::{Policy, RunSpec};
 
 use super::*;
 use crate::{NewRun, RunStatus};
@@ -18,13 +18,7 @@ struct Run {
 fn start() -> Run {
     let state = tempfile::tempdir().unwrap();
     let redactor = Arc::new(Redactor::new(["hush-7f3a91"]).unwrap());
-    let spec = RunSpec {
-        question: Question { text: "why?".to_owned() },
-        agents: Vec::new(),
-        policy: Policy::default(),
-        seed: 1,
-        prompts_dir: None,
-    };
+    let spec = RunSpec::new("why?", Vec::new(), Policy::default());
     let new = NewRun {
         started_at: SystemTime::UNIX_EPOCH,
         build: "massgen 0.1.0".to_owned(),

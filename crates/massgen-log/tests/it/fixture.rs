@@ -6,8 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use massgen_log::{NewRun, Reader, Redactor, RunDir, Writer, WriterOptions};
 use massgen_protocol::{
-    AgentId, AgentSpec, ApiKey, BackendSpec, Event, EventBody, Millis, Policy, Question, RunSpec,
-    Secret,
+    AgentSpec, ApiKey, BackendSpec, Event, EventBody, Millis, Policy, RunSpec, Secret,
 };
 use tempfile::TempDir;
 
@@ -96,21 +95,10 @@ pub fn new_run(question: &str, started_ms: u64) -> NewRun {
 }
 
 pub fn spec(question: &str) -> RunSpec {
-    let agent = |id: &str| AgentSpec {
-        id: AgentId(id.to_owned()),
-        system_message: None,
-        backend: BackendSpec {
-            api_key: ApiKey::Given { value: Secret::new(KEY) },
-            ..BackendSpec::new("chatcompletion", "some-model", "http://127.0.0.1:8000/v1")
-        },
-        voting_sensitivity: None,
-        media: Vec::new(),
+    let backend = BackendSpec {
+        api_key: ApiKey::Given { value: Secret::new(KEY) },
+        ..BackendSpec::new("chatcompletion", "some-model", "http://127.0.0.1:8000/v1")
     };
-    RunSpec {
-        question: Question { text: question.to_owned() },
-        agents: vec![agent("ada"), agent("bob"), agent("eve")],
-        policy: Policy::default(),
-        seed: 7,
-        prompts_dir: None,
-    }
+    let agents = ["ada", "bob", "eve"].map(|id| AgentSpec::new(id, backend.clone()));
+    RunSpec { seed: 7, ..RunSpec::new(question, agents.into(), Policy::default()) }
 }

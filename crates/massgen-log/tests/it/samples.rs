@@ -4,9 +4,10 @@
 use massgen_protocol::{
     AgentCard, AgentId, AgentIndex, AnswerId, Arguments, AssistantTurn, AttemptIndex, Ballot,
     Basis, CallFailure, CallId, CloseReason, Deadline, Enforcement, Epoch, EventBody, FailReason,
-    FailureKind, FinishReason, Kept, Outcome, Part, Question, RefusalReason, Rejection,
-    RetireReason, Review, RoundEnd, RoundId, RoundKind, RunId, SnapshotId, Spend, TextChannel,
-    ToolCall, ToolCallId, ToolEffect, ToolResult, Usage, WrapUpReason,
+    FailureKind, FinishReason, Kept, Media, MediaKind, MediaSource, Outcome, Part, Question,
+    RefusalReason, Rejection, RetireReason, Review, RoundEnd, RoundId, RoundKind, RunId,
+    SnapshotId, Spend, TextChannel, ToolCall, ToolCallId, ToolEffect, ToolResult, Usage,
+    WrapUpReason,
 };
 use proptest::prelude::*;
 
@@ -156,13 +157,7 @@ pub fn sample(kind: usize, parts: &Parts) -> EventBody {
         45 => EventBody::CallFellBack { call, failure, to: text() },
         46 => EventBody::ToolOutputStreamed { round, id, text: text() },
         47 => EventBody::ToolNotice { agent, what: text() },
-        48 => EventBody::PermissionAsked {
-            round,
-            id,
-            name: text(),
-            what: text(),
-            reason: text(),
-        },
+        48 => EventBody::PermissionAsked { round, id, name: text(), what: text(), reason: text() },
         49 => EventBody::PermissionDecided {
             round,
             id,
@@ -187,7 +182,7 @@ fn image(data: &str) -> Media {
         kind: MediaKind::Image,
         media_type: "image/png".to_owned(),
         name: None,
-        source: MediaSource::Inline { data: data.to_owned() },
+        source: MediaSource::Inline { base64: data.to_owned() },
     }
 }
 

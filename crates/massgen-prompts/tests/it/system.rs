@@ -21,6 +21,8 @@ fn facts<'a>() -> SystemFacts<'a> {
         sensitivity: VotingSensitivity::Lenient,
         novelty: AnswerNovelty::Lenient,
         has_tools: false,
+        places: None,
+        missing: &[],
     }
 }
 

@@ -25,6 +25,8 @@ impl Engine {
             sensitivity: spec.voting_sensitivity.unwrap_or(self.spec.policy.voting_sensitivity),
             novelty: self.spec.policy.answer_novelty,
             has_tools: !self.agents[agent.at()].known_tools.is_empty(),
+            places: spec.places.as_ref(),
+            missing: self.spec.toolset(agent).map_or(&[], |set| &set.missing),
         })
     }
 
@@ -67,6 +69,7 @@ impl Engine {
             first: seat.conversation.is_empty(),
             enforce_left,
             snapshots: shown.iter().any(has_files),
+            has_workspace: self.spec.agents[agent.at()].places.is_some(),
         };
         self.prompts.item(item, &view)
     }

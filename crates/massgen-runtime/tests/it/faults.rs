@@ -277,6 +277,7 @@ async fn an_interrupt_wraps_up_and_a_stop_stops() {
                 assert!(ran.answer().starts_with("The final answer"), "{}", ran.answer());
             }
             Op::Stop => assert_eq!(ran.finished.outcome, None),
+            Op::Permit { .. } => unreachable!("not among those told"),
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use futures::StreamExt;
 use massgen_models::{Backend, Beat, Beats, Driver};
 use massgen_protocol::{
-    AgentId, AgentSpec, Arguments, AssistantTurn, CallTimeouts, FinishReason, Media, MediaKind,
-    MediaSource, Message, ModelCall, ModelEvent, Part, Policy, Role, ToolCall, ToolCallId, Usage,
+    AgentSpec, Arguments, AssistantTurn, CallTimeouts, FinishReason, Media, MediaKind, MediaSource,
+    Message, ModelCall, ModelEvent, Part, Policy, Role, ToolCall, ToolCallId, Usage,
 };
 use massgen_runtime::Session;
 use serde_json::{Value, json};
@@ -66,11 +66,8 @@ async fn files_come_with_the_first_question_and_never_change() {
         source: MediaSource::Inline { base64: "aGk=".to_owned() },
     };
     team.agents.push(AgentSpec {
-        id: AgentId("a".to_owned()),
-        system_message: None,
-        backend: team::backend("http://127.0.0.1:9/v1"),
-        voting_sensitivity: None,
         media: vec![image.clone()],
+        ..AgentSpec::new("a", team::backend("http://127.0.0.1:9/v1"))
     });
     // A replay comes to the same, files and all.
     let ran = team::finish(Session::start(team, options).unwrap(), dir).await;

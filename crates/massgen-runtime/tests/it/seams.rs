@@ -8,15 +8,15 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use massgen_protocol::{
     AgentIndex, AnswerId, Deadlines, EventBody, Outcome, Policy, RetireReason, SnapshotId,
-    ToolCall, ToolEffect, ToolSpec,
+    ToolEffect, ToolOutput,
 };
-use massgen_runtime::{Seams, Session, Snapshots, ToolOutput, Tools};
+use massgen_runtime::{Seams, Session, Snapshots, ToolRequest, Tools};
 use massgen_testkit::{Reply, Request, Script, Server, behaviour, script};
 use serde_json::json;
 use tokio::sync::Barrier;
 
 use crate::team::{self, policy, spec};
-use crate::tools::Counter;
+use crate::tools::{Counter, offer};
 
 /// Copies that are all under way before one of them is ready.
 struct Copies {
@@ -63,15 +63,7 @@ struct Bad {
 }
 
 impl Tools for Bad {
-    fn specs(&self, agent: AgentIndex) -> Vec<ToolSpec> {
-        Counter(Arc::new(AtomicUsize::new(0))).specs(agent)
-    }
-
-    fn effect(&self, _agent: AgentIndex, _name: &str) -> ToolEffect {
-        ToolEffect::Read
-    }
-
-    fn call(&self, _agent: AgentIndex, _call: ToolCall) -> BoxFuture<'static, ToolOutput> {
+    fn call(&self, _request: ToolRequest) -> BoxFuture<'static, ToolOutput> {
         assert!(!self.panics, "index out of bounds");
         Box::pin(std::future::pending())
     }
@@ -152,7 +144,9 @@ async fn a_model_that_only_calls_tools_is_bounded() {
     let mut options = team::options(dir.path());
     options.seams = Seams { tools: Arc::new(Counter(counted)), ..Seams::default() };
     let policy = Policy { turns_max: 5, exhausted_rounds_max: 2, ..policy() };
-    let session = Session::start(spec(&[&healthy, &healthy, &looping], policy), options).unwrap();
+    let mut team = spec(&[&healthy, &healthy, &looping], policy);
+    offer(&mut team, "count", ToolEffect::Read);
+    let session = Session::start(team, options).unwrap();
     let finished = tokio::time::timeout(Duration::from_secs(60), session.join()).await.unwrap();
     assert!(matches!(finished.outcome, Some(Outcome::Answered { presented: true, .. })));
     assert_eq!(looping.stats().requests, 10, "two rounds of five calls");
@@ -169,7 +163,9 @@ async fn a_tool_that_panics_is_an_error_its_model_reads() {
     let dir = tempfile::tempdir().unwrap();
     let mut options = team::options(dir.path());
     options.seams = Seams { tools: Arc::new(Bad { panics: true }), ..Seams::default() };
-    let session = Session::start(spec(&[&server], policy()), options).unwrap();
+    let mut team = spec(&[&server], policy());
+    offer(&mut team, "count", ToolEffect::Read);
+    let session = Session::start(team, options).unwrap();
     let finished = tokio::time::timeout(Duration::from_secs(60), session.join()).await.unwrap();
     assert_eq!(finished.answer.as_deref().map(String::as_str), Some("counted"));
     let sent = server.requests()[1].body.to_string();
@@ -191,7 +187,9 @@ async fn a_tool_that_never_returns_ends_with_its_round() {
     };
     let policy = Policy { deadlines, failures_max: 1, ..policy() };
     // The healthy ones never call it.
-    let session = Session::start(spec(&[&healthy, &healthy, &stuck], policy), options).unwrap();
+    let mut team = spec(&[&healthy, &healthy, &stuck], policy);
+    offer(&mut team, "count", ToolEffect::Read);
+    let session = Session::start(team, options).unwrap();
     let finished = tokio::time::timeout(Duration::from_secs(60), session.join()).await.unwrap();
     assert!(matches!(finished.outcome, Some(Outcome::Answered { .. })));
     let events = team::events(&finished.path);
@@ -210,11 +208,12 @@ async fn the_prompt_speaks_of_tools_only_where_there_are_some() {
     for has_tools in [true, false] {
         let server = Server::start(behaviour::consensus(&["four"]));
         let dir = tempfile::tempdir().unwrap();
-        let mut options = team::options(dir.path());
+        let options = team::options(dir.path());
+        let mut team = spec(&[&server], policy());
         if has_tools {
-            options.seams.tools = Arc::new(Bad { panics: true });
+            offer(&mut team, "count", ToolEffect::Read);
         }
-        let session = Session::start(spec(&[&server], policy()), options).unwrap();
+        let session = Session::start(team, options).unwrap();
         assert!(session.join().await.outcome.is_some());
         let requests = server.requests();
         let system = Request::text_of(&requests[0].messages()[0]);

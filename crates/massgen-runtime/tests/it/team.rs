@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use massgen_log::{Reader, RunDir};
 use massgen_protocol::{
-    AgentId, AgentSpec, BackendSpec, Basis, CallTimeouts, Event, EventBody, Outcome, Policy,
-    Prices, Question, RunSpec,
+    AgentSpec, BackendSpec, Basis, CallTimeouts, Event, EventBody, Outcome, Policy, Prices, RunSpec,
 };
 use massgen_runtime::{Finished, Seams, Session, SessionOptions, check};
 use massgen_testkit::{Script, Server};
@@ -38,20 +37,11 @@ pub fn backend(base_url: &str) -> BackendSpec {
 
 /// One agent for each server, in order.
 pub fn spec(servers: &[&Server], policy: Policy) -> RunSpec {
-    let agents = servers.iter().enumerate().map(|(at, server)| AgentSpec {
-        id: AgentId(format!("a{at}")),
-        system_message: None,
-        backend: backend(&server.base_url()),
-        voting_sensitivity: None,
-        media: Vec::new(),
-    });
-    RunSpec {
-        question: Question { text: "How much is two and two?".to_owned() },
-        agents: agents.collect(),
-        policy,
-        seed: 7,
-        prompts_dir: None,
-    }
+    let agents = servers
+        .iter()
+        .enumerate()
+        .map(|(at, server)| AgentSpec::new(format!("a{at}"), backend(&server.base_url())));
+    RunSpec { seed: 7, ..RunSpec::new("How much is two and two?", agents.collect(), policy) }
 }
 
 pub fn options(state_dir: &Path) -> SessionOptions {
@@ -61,6 +51,8 @@ pub fn options(state_dir: &Path) -> SessionOptions {
         build: "test".to_owned(),
         connect: Arc::new(|agent| massgen_models::connect(&agent.backend)),
         seams: Seams::default(),
+        reserved: None,
+        opening: Vec::new(),
         prompts: BTreeMap::new(),
         crash_after: None,
     }

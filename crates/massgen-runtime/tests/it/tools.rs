@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
-use massgen_protocol::{AgentIndex, EventBody, Policy, ToolCall, ToolEffect, ToolSpec};
-use massgen_runtime::{Seams, Session, ToolOutput, Tools};
+use massgen_protocol::{
+    EventBody, OfferedTool, Policy, RunSpec, ToolEffect, ToolOutput, ToolSpec, Toolset,
+};
+use massgen_runtime::{Seams, Session, ToolRequest, Tools};
 use massgen_testkit::{Reply, Server, behaviour, script};
 use serde_json::json;
 
@@ -15,18 +17,20 @@ use crate::team::{self, policy, spec};
 pub struct Counter(pub Arc<AtomicUsize>);
 
 impl Tools for Counter {
-    fn specs(&self, _agent: AgentIndex) -> Vec<ToolSpec> {
-        let parameters = json!({"type": "object", "properties": {}});
-        vec![ToolSpec { name: "count".to_owned(), description: "Counts.".to_owned(), parameters }]
-    }
-
-    fn effect(&self, _agent: AgentIndex, _name: &str) -> ToolEffect {
-        ToolEffect::Write
-    }
-
-    fn call(&self, _agent: AgentIndex, _call: ToolCall) -> BoxFuture<'static, ToolOutput> {
+    fn call(&self, _request: ToolRequest) -> BoxFuture<'static, ToolOutput> {
         let n = self.0.fetch_add(1, Ordering::SeqCst) + 1;
-        Box::pin(async move { ToolOutput { text: format!("count is {n}"), is_error: false } })
+        Box::pin(async move { ToolOutput::text(format!("count is {n}")) })
+    }
+}
+
+/// Offers a tool of this name to all agents.
+pub fn offer(spec: &mut RunSpec, name: &str, effect: ToolEffect) {
+    let parameters = json!({"type": "object", "properties": {}});
+    let tool = ToolSpec { name: name.to_owned(), description: "Counts.".to_owned(), parameters };
+    let tools = vec![OfferedTool { spec: tool, effect }];
+    spec.toolsets = vec![Toolset { tools, ..Toolset::default() }];
+    for agent in &mut spec.agents {
+        agent.toolset = Some(0);
     }
 }
 
@@ -52,7 +56,8 @@ async fn tools_run_with_a_receipt_and_their_results_reach_the_model() {
     let counted = Arc::new(AtomicUsize::new(0));
     let mut options = team::options(dir.path());
     options.seams = Seams { tools: Arc::new(Counter(counted.clone())), ..Seams::default() };
-    let team = spec(&[&server], Policy { sole_agent_votes: true, ..policy() });
+    let mut team = spec(&[&server], Policy { sole_agent_votes: true, ..policy() });
+    offer(&mut team, "count", ToolEffect::Write);
     let session = Session::start(team, options).unwrap();
     let finished = session.join().await;
     let events = team::events(&finished.path);

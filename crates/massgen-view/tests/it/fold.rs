@@ -45,7 +45,7 @@ fn a_tool_runs_and_its_output_joins_its_call() {
     script.push(EventBody::ToolStarted { round, id: id.clone(), name, effect, arguments });
     assert_eq!(status(&script, ADA), &AgentStatus::UsingTool { name: "sum".to_owned() });
     let (name, output) = ("sum".to_owned(), Kept::from("3"));
-    script.push(EventBody::ToolFinished { round, id, name, output, is_error: false });
+    script.push(EventBody::ToolFinished { round, id, name, output, is_error: false, media: None });
     assert_eq!(status(&script, ADA), &AgentStatus::Waiting);
     let agent = script.view.agent(ADA).unwrap();
     let CellBody::Tool { state, .. } = &agent.transcript.cells().last().unwrap().body else {

@@ -150,6 +150,7 @@ impl Script {
             name: "integrate".to_owned(),
             output: Kept::from("8.0"),
             is_error: false,
+            media: None,
         });
         script.open(ADA, 2, RoundKind::Coordinate, 1);
         script.answer(answer(ADA, 2), 2, 2, "8 Gpc, by the integral over redshift");

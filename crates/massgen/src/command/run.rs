@@ -50,6 +50,8 @@ pub fn options(
         build: BUILD.to_owned(),
         connect: Arc::new(demo::connect),
         seams: Seams::default(),
+        reserved: None,
+        opening: Vec::new(),
         prompts: team::prompt_texts(spec)?,
         crash_after: planted_crash(),
     })

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use massgen_models::{ConnectError, Driver, Script, Scripted};
-use massgen_protocol::{AgentId, AgentSpec, BackendSpec, Policy, Question, RunSpec};
+use massgen_protocol::{AgentSpec, BackendSpec, Policy, RunSpec};
 
 use cosmology::{Cosmology, LYMAN_ALPHA_NM, redshift};
 
@@ -47,21 +47,13 @@ pub fn spec(pace: Pace) -> RunSpec {
         Pace::Streamed => STREAMED,
         Pace::Fast => FAST,
     };
-    let agent = |name: &str| AgentSpec {
-        id: AgentId(name.to_owned()),
-        system_message: None,
-        voting_sensitivity: None,
-        media: Vec::new(),
-        backend: BackendSpec { tries_max: 1, ..BackendSpec::new("scripted", name, script) },
+    let agent = |name: &str| {
+        let backend = BackendSpec { tries_max: 1, ..BackendSpec::new("scripted", name, script) };
+        AgentSpec::new(name, backend)
     };
-    RunSpec {
-        question: Question { text: QUESTION.to_owned() },
-        agents: AGENTS.into_iter().map(agent).collect(),
-        // All first drafts are on the table before anybody judges them.
-        policy: Policy { defer_voting: true, ..Policy::default() },
-        seed: 0,
-        prompts_dir: None,
-    }
+    // All first drafts are on the table before anybody judges them.
+    let policy = Policy { defer_voting: true, ..Policy::default() };
+    RunSpec::new(QUESTION, AGENTS.into_iter().map(agent).collect(), policy)
 }
 
 /// Reaches an agent's model: the demo's script, or whatever its backend names.
