@@ -131,15 +131,8 @@ fn agent(
     };
     section.finish(reader);
     let (id, Backend { spec, media, media_bytes_max }) = (AgentId(id?), backend?);
-    let agent = AgentSpec {
-        id,
-        system_message,
-        backend: spec,
-        voting_sensitivity,
-        media,
-        tooling: Tooling::default(),
-        toolset: None,
-    };
+    let agent =
+        AgentSpec { system_message, voting_sensitivity, media, ..AgentSpec::new(id.0, spec) };
     Some((agent, media_bytes_max))
 }
 
