@@ -136,9 +136,13 @@ impl Redactor {
 
     /// Returns where the secrets are, in order and disjoint.
     pub(crate) fn find(&self, text: &[u8]) -> Vec<Range<usize>> {
+        self.find_after(text, 0)
+    }
+
+    /// The same for a text of which a secret before it covers `..covered`.
+    pub(crate) fn find_after(&self, text: &[u8], mut covered: usize) -> Vec<Range<usize>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut from = 0;
-        let mut covered = 0;
         // Goes on one byte after each beginning, not after each end, for a secret
         // may begin within what another one covers.
         while let Some((start, range)) = self.next(text, from, covered) {
@@ -170,7 +174,7 @@ impl Redactor {
 
     /// Returns where a secret may begin whose end has not come yet, and the shape
     /// that makes it one, for a text that will go on.
-    pub(crate) fn unfinished(&self, text: &[u8]) -> Option<Unfinished> {
+    pub(crate) fn unfinished(&self, text: &[u8], covered: usize) -> Option<Unfinished> {
         let partial_secret = self
             .secrets
             .iter()
@@ -178,7 +182,7 @@ impl Redactor {
             .chain(KEY_SHAPES.iter().map(|shape| shape.prefix))
             .filter_map(|whole| partial_suffix(text, whole.as_bytes()))
             .min();
-        let open_shape = self.open_shape(text);
+        let open_shape = self.open_shape(text, covered);
         match (partial_secret, open_shape) {
             (Some(start), Some((shape_start, _))) if start < shape_start => {
                 Some(Unfinished { start, key: None })
@@ -190,13 +194,16 @@ impl Redactor {
     }
 
     /// Returns the first key shape whose run of bytes reaches the text's end.
-    fn open_shape(&self, text: &[u8]) -> Option<(usize, &'static KeyShape)> {
+    fn open_shape(&self, text: &[u8], covered: usize) -> Option<(usize, &'static KeyShape)> {
         let mut from = 0;
         loop {
             let found = self.finder.find(Input::new(text).range(from..))?;
             let start = found.start();
             from = start + 1;
             let Some(shape) = self.shape(found.pattern().as_usize()) else { continue };
+            if start < covered {
+                continue;
+            }
             if shape.is_key(text, start) {
                 let end = shape.run_end(text, start);
                 if end == text.len() {

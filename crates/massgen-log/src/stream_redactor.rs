@@ -24,6 +24,8 @@ pub struct StreamRedactor {
     text: String,
     /// Length of the first of the two.
     passed: usize,
+    /// Up to here the text belongs to a secret that has passed, so no key begins in it.
+    covered: usize,
     /// The key that was replaced while it was still coming; the rest of it is dropped.
     swallowing: Swallowing,
 }
@@ -45,7 +47,8 @@ impl std::fmt::Debug for Swallowing {
 
 impl StreamRedactor {
     pub fn new(redactor: Arc<Redactor>) -> StreamRedactor {
-        StreamRedactor { redactor, text: String::new(), passed: 0, swallowing: Swallowing::Nothing }
+        let swallowing = Swallowing::Nothing;
+        StreamRedactor { redactor, text: String::new(), passed: 0, covered: 0, swallowing }
     }
 
     /// Takes the next piece and returns what can be shown by now.
@@ -53,14 +56,14 @@ impl StreamRedactor {
         let piece = self.swallow(piece);
         self.text.push_str(piece);
         let bytes = self.text.as_bytes();
-        let Some(unfinished) = self.redactor.unfinished(bytes) else {
+        let Some(unfinished) = self.redactor.unfinished(bytes, self.covered) else {
             return self.pass(self.text.len());
         };
         // What began in the part that has passed was judged when it passed.
         let start = unfinished.start.max(self.passed);
         if self.text.len() - start <= self.held_max() {
             // A secret that is complete may overlap the one that is not.
-            let found = self.redactor.find(bytes);
+            let found = self.redactor.find_after(bytes, self.covered);
             let across = found.iter().find(|range| range.contains(&start));
             let end = across.map_or(start, |range| range.start.max(self.passed));
             return self.pass(end);
@@ -70,7 +73,7 @@ impl StreamRedactor {
         let mut shown = self.pass(key_start);
         shown.push_str(REDACTED);
         self.text.clear();
-        self.passed = 0;
+        (self.passed, self.covered) = (0, 0);
         self.swallowing = Swallowing::Key(shape);
         shown
     }
@@ -79,7 +82,7 @@ impl StreamRedactor {
     pub fn flush(&mut self) -> String {
         let rest = self.pass(self.text.len());
         self.text.clear();
-        self.passed = 0;
+        (self.passed, self.covered) = (0, 0);
         self.swallowing = Swallowing::Nothing;
         rest
     }
@@ -102,7 +105,8 @@ impl StreamRedactor {
 
     /// Lets the text up to `end` pass, redacted, and forgets what no longer matters.
     fn pass(&mut self, end: usize) -> String {
-        let mut found = self.redactor.find(&self.text.as_bytes()[..end]);
+        let mut found = self.redactor.find_after(&self.text.as_bytes()[..end], self.covered);
+        let last = found.iter().map(|range| range.end).max().unwrap_or(0);
         // What began in the part that has passed was judged when it passed, with all that
         // stood before it; with what is left of that it may look like the start of a word.
         found.retain(|range| range.start >= self.passed);
@@ -113,6 +117,7 @@ impl StreamRedactor {
         }
         self.text.drain(..context);
         self.passed = end - context;
+        self.covered = self.covered.max(last).saturating_sub(context);
         shown
     }
 }

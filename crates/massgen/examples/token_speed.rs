@@ -45,6 +45,8 @@ fn main() {
         config_path: None,
         build: "token_speed".to_owned(),
         connect: Arc::new(|agent| massgen_models::connect(&agent.backend)),
+        reserved: None,
+        opening: Vec::new(),
         seams: Seams::default(),
         prompts: BTreeMap::new(),
         crash_after: None,

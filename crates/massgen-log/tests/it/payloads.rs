@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use massgen_log::{ReadProblem, Reader};
-use massgen_protocol::{EventBody, Kept, Millis};
+use massgen_protocol::{
+    AgentIndex, EventBody, Kept, Media, MediaKind, MediaSource, Millis, RoundId, ToolCallId,
+};
 
 use crate::fixture::{Fixture, write_all};
 use crate::samples::{Parts, one_of_each, sample};
@@ -30,6 +32,26 @@ fn values_above_the_bound_leave_their_line() {
         assert_eq!(kept.text(), text, "in memory the value is at hand");
         assert_eq!(fixture.read(), appended);
     }
+}
+
+#[test]
+fn a_picture_and_a_long_text_of_one_tool_are_two_payloads() {
+    let picture = Media {
+        kind: MediaKind::Image,
+        media_type: "image/png".to_owned(),
+        name: Some("sky.png".to_owned()),
+        source: MediaSource::Inline { base64: "aGk=".repeat(2_000) },
+    };
+    let (fixture, appended) = Fixture::with([EventBody::ToolFinished {
+        round: RoundId { agent: AgentIndex(0), n: 1 },
+        id: ToolCallId("c1".to_owned()),
+        name: "read_media".to_owned(),
+        output: "a picture ".repeat(400).into(),
+        is_error: false,
+        media: Some(Kept::inline(vec![picture])),
+    }]);
+    assert_eq!(payload_files(&fixture).len(), 2);
+    assert_eq!(fixture.read(), appended);
 }
 
 #[test]

@@ -4,10 +4,9 @@
 use massgen_protocol::{
     AgentCard, AgentId, AgentIndex, AnswerId, Arguments, AssistantTurn, AttemptIndex, Ballot,
     Basis, CallFailure, CallId, CloseReason, Deadline, Enforcement, Epoch, EventBody, FailReason,
-    FailureKind, FinishReason, Kept, Media, MediaKind, MediaSource, Outcome, Part, Question,
-    RefusalReason, Rejection, RetireReason, Review, RoundEnd, RoundId, RoundKind, RunId,
-    SnapshotId, Spend, TextChannel, ToolCall, ToolCallId, ToolEffect, ToolResult, Usage,
-    WrapUpReason,
+    FailureKind, FinishReason, Kept, Outcome, Part, Question, RefusalReason, Rejection,
+    RetireReason, Review, RoundEnd, RoundId, RoundKind, RunId, SnapshotId, Spend, TextChannel,
+    ToolCall, ToolCallId, ToolEffect, ToolResult, Usage, WrapUpReason,
 };
 use proptest::prelude::*;
 
@@ -110,7 +109,7 @@ pub fn sample(kind: usize, parts: &Parts) -> EventBody {
             name: text(),
             output: kept(),
             is_error: parts.flag,
-            media: parts.flag.then(|| Kept::inline(vec![image(&text())])),
+            media: None,
         },
         16 => EventBody::AnswerSubmitted { round, seen: epoch, text: kept(), salvaged: parts.flag },
         17 => EventBody::VoteSubmitted { round, seen: epoch, choice: text(), reason: text() },
@@ -174,15 +173,6 @@ pub fn sample(kind: usize, parts: &Parts) -> EventBody {
         },
         51 => EventBody::SandboxChosen { rung: text(), missing: vec![text()] },
         _ => unreachable!("there are {KINDS} kinds of samples"),
-    }
-}
-
-fn image(data: &str) -> Media {
-    Media {
-        kind: MediaKind::Image,
-        media_type: "image/png".to_owned(),
-        name: None,
-        source: MediaSource::Inline { base64: data.to_owned() },
     }
 }
 

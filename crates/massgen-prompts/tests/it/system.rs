@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use massgen_prompts::{Prompts, SystemFacts};
-use massgen_protocol::{Alias, AnswerNovelty, VotingSensitivity};
+use massgen_protocol::{Access, Alias, AnswerNovelty, ContextPath, PlacesTold, VotingSensitivity};
 
 use crate::prompts;
 
@@ -89,4 +89,19 @@ fn a_user_may_tell_it_and_may_empty_a_section() {
     ]);
     let system = Prompts::new(overrides).unwrap().system(&facts());
     assert!(system.starts_with("<team>\nYou are agent2 of 3.\n</team>\n\n<decide>\n"), "{system}");
+}
+
+#[test]
+fn an_agent_with_files_is_told_where_they_are_and_what_is_missing() {
+    let places = PlacesTold {
+        workspace: "/runs/r1/w7/workspace".to_owned(),
+        temp: "/runs/r1/w7/temp".to_owned(),
+        context: vec![
+            ContextPath { path: "/data".to_owned(), access: Access::Read, protected: Vec::new() },
+            ContextPath { path: "/app".to_owned(), access: Access::Write, protected: Vec::new() },
+        ],
+    };
+    let missing = ["the server `weather` does not start".to_owned()];
+    let facts = SystemFacts { places: Some(&places), missing: &missing, ..facts() };
+    insta::assert_snapshot!(prompts().system(&facts));
 }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
 use massgen_protocol::{
-    EventBody, OfferedTool, Policy, RunSpec, ToolEffect, ToolOutput, ToolSpec, Toolset,
+    EventBody, Media, MediaKind, MediaSource, OfferedTool, Policy, RunSpec, SnapshotId, ToolEffect,
+    ToolOutput, ToolReport, ToolSpec, Toolset,
 };
 use massgen_runtime::{Seams, Session, ToolRequest, Tools};
 use massgen_testkit::{Reply, Server, behaviour, script};
@@ -74,4 +75,73 @@ async fn tools_run_with_a_receipt_and_their_results_reach_the_model() {
     assert_eq!((started, done), (2, vec!["count is 1", "count is 2"]));
     let sent = server.requests().last().unwrap().body.to_string();
     assert!(sent.contains("count is 1") && sent.contains("count is 2"), "{sent}");
+}
+
+/// A tool that shows a picture, shares what it found, and says what it does meanwhile.
+struct Finds;
+
+impl Tools for Finds {
+    fn call(&self, request: ToolRequest) -> BoxFuture<'static, ToolOutput> {
+        (request.reports)(ToolReport::Output { text: "looking".to_owned() });
+        (request.reports)(ToolReport::Insight {
+            text: format!("{} has counted two", request.agent.alias()),
+            file: Some("count.txt".to_owned()),
+            evidence: Some(SnapshotId("ab".repeat(32))),
+        });
+        let picture = Media {
+            kind: MediaKind::Image,
+            media_type: "image/png".to_owned(),
+            name: None,
+            source: MediaSource::Inline { base64: "aGk=".to_owned() },
+        };
+        Box::pin(
+            async move { ToolOutput { media: vec![picture], ..ToolOutput::text("see below") } },
+        )
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn findings_reach_the_others_without_a_restart_and_pictures_are_shown() {
+    let calls_first = |inner: massgen_testkit::Script| {
+        script(move |request| {
+            if request.earlier_calls("look") == 0 {
+                let reply = Reply::stream().tool_call(0, "l1", "look", &json!({}));
+                return reply.finish("tool_calls").done();
+            }
+            inner(request)
+        })
+    };
+    let first = Server::start(calls_first(behaviour::consensus(&["four"])));
+    let second = Server::start(calls_first(behaviour::consensus(&["four"])));
+    let dir = tempfile::tempdir().unwrap();
+    let mut options = team::options(dir.path());
+    options.seams = Seams { tools: Arc::new(Finds), ..Seams::default() };
+    let mut team = spec(&[&first, &second], policy());
+    offer(&mut team, "look", ToolEffect::Write);
+    let ran = team::finish(Session::start(team, options).unwrap(), dir).await;
+    ran.reached_consensus(2);
+    // Each is told what the other found, and nobody what it found itself.
+    for (server, own, other) in [(&first, "agent1", "agent2"), (&second, "agent2", "agent1")] {
+        let last = server.requests().last().unwrap().body.to_string();
+        assert!(last.contains(&format!("{other} has counted two")), "{last}");
+        assert!(last.contains(&format!("{other}/insights/1/count.txt")), "{last}");
+        assert!(!last.contains(&format!("{own} has counted two")), "{last}");
+        assert!(last.contains("data:image/png;base64,aGk="), "{last}");
+    }
+    let opened = ran.events.iter().filter(
+        |event| matches!(&event.body, EventBody::RoundOpened { round, .. } if round.n == 1),
+    );
+    assert_eq!(opened.count(), 2, "nobody started over for a finding");
+    let kinds: Vec<&str> = ran
+        .events
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::ToolStarted { round, .. } if round.agent.0 == 0 => Some("started"),
+            EventBody::ToolOutputStreamed { round, .. } if round.agent.0 == 0 => Some("output"),
+            EventBody::InsightShared { round, .. } if round.agent.0 == 0 => Some("insight"),
+            EventBody::ToolFinished { round, .. } if round.agent.0 == 0 => Some("finished"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kinds, ["started", "output", "insight", "finished"]);
 }
