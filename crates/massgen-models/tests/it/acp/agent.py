@@ -244,6 +244,8 @@ def prompt(name, params):
 
 def open_session(session, params):
     sessions[session] = Tools(params["mcpServers"][0])
+    # Agents look at the tools when they open a session; ours waits for that.
+    sessions[session].request("tools/list", {})
     if STORE and session not in stored():
         with open(STORE, "a") as file:
             file.write(session + "\n")
