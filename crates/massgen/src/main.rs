@@ -1,5 +1,6 @@
 //! The massgen command.
 
+mod approvals;
 mod attachments;
 mod cli;
 mod command;

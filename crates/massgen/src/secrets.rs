@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use massgen_config::{Environment, expand_again};
-use massgen_protocol::{AgentId, ApiKey, BackendSpec, HeaderText, RunSpec, Secret, backend_type};
+use massgen_protocol::{
+    AgentId, ApiKey, BackendSpec, HeaderText, McpTransport, RunSpec, Secret, backend_type,
+};
 
 use crate::error::CliError;
 use crate::team;
@@ -24,6 +26,13 @@ pub fn restore(
         for n in 0..fallbacks {
             let fallback = &mut agent.backend.fallbacks[n];
             restore_backend(fallback, &agent.id, Some(n), env, &mut config)?;
+        }
+        for server in &mut agent.tooling.mcp_servers {
+            let texts = match &mut server.transport {
+                McpTransport::Stdio { env, .. } => env,
+                McpTransport::Http { headers, .. } => headers,
+            };
+            expand_texts(texts.values_mut(), &agent.id, env)?;
         }
     }
     Ok(())
@@ -85,7 +94,16 @@ fn restore_backend(
         }
     }
     let variables = backend.program.iter_mut().flat_map(|program| &mut program.env);
-    for (_, text) in backend.headers.iter_mut().chain(variables) {
+    let texts = backend.headers.iter_mut().chain(variables).map(|(_, text)| text);
+    expand_texts(texts, agent, env)
+}
+
+fn expand_texts<'t>(
+    texts: impl Iterator<Item = &'t mut HeaderText>,
+    agent: &AgentId,
+    env: &Environment,
+) -> Result<(), CliError> {
+    for text in texts {
         if let HeaderText::Expanded { written, value } = text {
             *value = expand_again(written, env)
                 .map_err(|missing| not_set(agent, "what is in", &missing))?;

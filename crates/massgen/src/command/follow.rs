@@ -8,6 +8,8 @@ use massgen_view::CutShort;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use crate::approvals;
+use crate::cli::GlobalArgs;
 use crate::error::{CliError, Exit};
 use crate::output::{Ending, Output};
 
@@ -34,10 +36,16 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
 ///
 /// # Errors
 /// If the output fails; the session is then stopped and can be resumed.
-pub async fn follow(session: Session, output: &mut dyn Output) -> Result<Exit, CliError> {
+pub async fn follow(
+    session: Session,
+    output: &mut dyn Output,
+    global: &GlobalArgs,
+) -> Result<Exit, CliError> {
     crate::panic::name_run(session.path());
     let ops = session.ops();
     let signals = tokio::spawn(pass_on_signals(ops.clone()));
+    let asking = approvals::is_somebody_there(global)
+        .then(|| tokio::spawn(approvals::ask(session.subscribe(), ops.clone())));
     let events = session.subscribe();
     let showing = async {
         let shown = show(events, output).await;
@@ -51,6 +59,9 @@ pub async fn follow(session: Session, output: &mut dyn Output) -> Result<Exit, C
     // Side by side: the events end when the session does.
     let (shown, finished) = tokio::join!(showing, session.join());
     signals.abort();
+    if let Some(asking) = asking {
+        asking.abort();
+    }
     let interrupted = shown?;
     let ending = ending(finished, interrupted);
     output.end(&ending)?;

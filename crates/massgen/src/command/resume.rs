@@ -35,6 +35,6 @@ pub fn run(arguments: &ResumeArgs, global: &GlobalArgs) -> Result<Exit, CliError
     let mut output = output::choose(global, &run);
     follow::runtime()?.block_on(async {
         let session = Session::resume(run, spec, options).map_err(from_start)?;
-        follow::follow(session, output.as_mut()).await
+        follow::follow(session, output.as_mut(), global).await
     })
 }

@@ -35,7 +35,7 @@ pub async fn start(
 ) -> Result<Exit, CliError> {
     let session = Session::start(spec, options).map_err(from_start)?;
     let mut output = output::choose(global, session.run());
-    follow::follow(session, output.as_mut()).await
+    follow::follow(session, output.as_mut(), global).await
 }
 
 /// Returns what a session needs besides its spec.
