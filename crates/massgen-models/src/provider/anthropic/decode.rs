@@ -166,9 +166,11 @@ impl Decoder {
     /// Returns the block of this slot, begun now if its beginning was not sent.
     fn find_or_begin(&mut self, slot: u64, kind: &str) -> &mut Block {
         self.begun = true;
+        // A delta of another kind than its block would spoil both: it gets a block of its own.
+        let fits = |block: &Block| block.text("type") == kind || block.kind() == Kind::Unknown;
         let at = match self.blocks.iter().rposition(|block| block.slot == slot) {
-            Some(at) => at,
-            None => {
+            Some(at) if fits(&self.blocks[at]) => at,
+            Some(_) | None => {
                 let fields = Map::from_iter([("type".to_owned(), json!(kind))]);
                 self.blocks.push(Block::new(slot, fields));
                 self.blocks.len() - 1

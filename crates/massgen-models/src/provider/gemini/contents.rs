@@ -211,3 +211,64 @@ fn response(result: &ToolResult) -> Value {
         "id": result.id, "name": result.name, "response": {key: result.text},
     }})
 }
+/// Fields of a part that the API's reference names. Those that hold its data come first.
+const PART_DATA: [&str; 8] = [
+    "text",
+    "inlineData",
+    "fileData",
+    "functionCall",
+    "functionResponse",
+    "executableCode",
+    "codeExecutionResult",
+    "toolCall",
+];
+const PART_EXTRAS: [&str; 5] =
+    ["thought", "thoughtSignature", "videoMetadata", "toolResponse", "partMetadata"];
+
+/// Returns the request with the fields and parts left out that nobody has defined; `None` if
+/// it holds none.
+pub(super) fn without_unknown(body: &Value) -> Option<Value> {
+    let mut amended = body.clone();
+    let mut is_changed = false;
+    let contents = amended.get_mut("contents")?.as_array_mut()?;
+    for content in contents.iter_mut() {
+        let Some(parts) = content.get_mut("parts").and_then(Value::as_array_mut) else { continue };
+        parts.retain_mut(|part| {
+            let Some(fields) = part.as_object_mut() else { return true };
+            let before = fields.len();
+            fields.retain(|name, _| {
+                PART_DATA.contains(&name.as_str()) || PART_EXTRAS.contains(&name.as_str())
+            });
+            is_changed |= fields.len() < before;
+            fields.keys().any(|name| PART_DATA.contains(&name.as_str()) || name == "toolResponse")
+        });
+    }
+    contents.retain(|content| content["parts"].as_array().is_none_or(|parts| !parts.is_empty()));
+    is_changed.then_some(amended)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_defined_is_left_out_and_the_rest_kept() {
+        let known = json!({"contents": [{"role": "user", "parts": [{"text": "hi"}]}]});
+        assert_eq!(without_unknown(&known), None);
+        let strange = json!({"contents": [
+            {"role": "user", "parts": [{"text": "hi"}]},
+            {"role": "model", "parts": [
+                {"text": "so", "thoughtSignature": "c2ln", "mood": "good"},
+                {"hologram": {"data": "x"}},
+            ]},
+            {"role": "model", "parts": [{"hologram": {"data": "y"}}]},
+        ]});
+        let expected = json!({"contents": [
+            {"role": "user", "parts": [{"text": "hi"}]},
+            {"role": "model", "parts": [{"text": "so", "thoughtSignature": "c2ln"}]},
+        ]});
+        assert_eq!(without_unknown(&strange), Some(expected));
+    }
+}

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use massgen_protocol::{BackendSpec, CallFailure, FailureKind, ModelCall};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
+use serde_json::Value;
 
 use super::decode::{Asked, Decode};
 use super::endpoint::{EndpointError, address, key_header};
@@ -81,6 +82,20 @@ impl Wire for Gemini {
         let (notice, native) = (self.plan.notice(call), self.plan.native.clone());
         let format = Generate::new(Asked::of(call), failures.clone(), notice, native);
         Box::new(EventStream::new(format, failures))
+    }
+
+    fn amend(
+        &self,
+        _call: &ModelCall,
+        refused: &Request,
+        failure: &CallFailure,
+        _body: &Value,
+    ) -> Option<Request> {
+        // What a model said goes back as it said it; where that is refused, without what no
+        // reference of the format knows.
+        let is_bad = failure.kind == FailureKind::BadRequest && failure.status == Some(400);
+        let body = is_bad.then(|| contents::without_unknown(&refused.body)).flatten()?;
+        Some(Request { url: refused.url.clone(), headers: refused.headers.clone(), body })
     }
 }
 

@@ -221,3 +221,18 @@ fn notices_blocks_and_text_are_bounded() {
     let turn = decode(&(begun(1) + &blocks)).result.unwrap();
     assert_eq!(turn.finish, FinishReason::Length);
 }
+
+#[test]
+fn a_text_that_comes_to_a_block_of_thoughts_spoils_neither() {
+    let thought = begin(0, json!({"type": "thinking", "thinking": "", "signature": ""}))
+        + &piece(0, json!({"type": "thinking_delta", "thinking": "Hm."}))
+        + &piece(0, json!({"type": "signature_delta", "signature": "s"}))
+        + &event(&json!({"type": "content_block_stop", "index": 0}));
+    let turn = decode(&(begun(1) + &thought + &text(0, "8 Gpc") + &ended("end_turn", 2)));
+    let turn = turn.result.unwrap();
+    let expected = json!([
+        {"type": "thinking", "thinking": "Hm.", "signature": "s"},
+        {"type": "text", "text": "8 Gpc"},
+    ]);
+    assert_eq!((native(&turn)["content"].clone(), turn.text().as_str()), (expected, "8 Gpc"));
+}
