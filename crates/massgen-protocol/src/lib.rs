@@ -19,6 +19,7 @@ mod id;
 mod kept;
 mod model;
 mod op;
+mod permission;
 mod spec;
 mod tool;
 mod tooling;
@@ -47,6 +48,7 @@ pub use model::{
     MediaSource, Message, ModelCall, ModelEvent, Part, Role, ToolCall, ToolResult, Usage,
 };
 pub use op::Op;
+pub use permission::{PERMISSION_ROLES, PermissionRule, RULE_BYTES_MAX, RuleAction, RuleFault};
 pub use spec::{
     AgentSpec, AnswerNovelty, ApiKey, BackendSpec, Budget, CallTimeouts, Deadlines,
     FinalPresentation, HeaderText, HostedTools, OnNewAnswer, Policy, Prices, Program, Question,

@@ -1,0 +1,525 @@
+//! What a call does, in the words of rules.
+
+use std::path::{Component, Path, PathBuf};
+
+use massgen_protocol::{RuleAction, ToolEffect};
+use serde_json::{Map, Value};
+
+use super::risk::{self, Risk};
+use super::shell::{self, Script};
+
+/// Longest text shown to whoever decides.
+const SHOWN_CHARS_MAX: usize = 400;
+
+/// Most paths of one call that are looked at; more are asked about.
+pub(super) const PATHS_MAX: usize = 1_000;
+
+/// Servers whose tools are file tools under other names.
+const FILE_SERVERS: [&str; 3] = ["filesystem", "workspace_tools", "workspace_copy"];
+
+const COMMAND_TOOLS: [&str; 4] =
+    ["execute_command", "start_background_shell", "bash", "run_command"];
+
+/// Arguments that are paths, and of these the ones that are only read by a tool that copies.
+const PATH_KEYS: [&str; 17] = [
+    "path",
+    "paths",
+    "file_path",
+    "file",
+    "filename",
+    "source",
+    "source_path",
+    "source_base_path",
+    "destination",
+    "destination_path",
+    "destination_base_path",
+    "target",
+    "dir1",
+    "dir2",
+    "file1",
+    "file2",
+    "directory",
+];
+const SOURCE_KEYS: [&str; 3] = ["source", "source_path", "source_base_path"];
+
+/// One thing that a call does.
+#[derive(Debug)]
+pub(super) enum Subject {
+    Command {
+        line: String,
+        script: Script,
+        is_confined: bool,
+    },
+    ReadFile(Location),
+    WriteFile(Location),
+    ReadUrl(String),
+    /// `server/tool`, and the names it has besides.
+    Tool {
+        name: String,
+        aliases: Vec<String>,
+    },
+    /// A tool of ours that touches none of these.
+    Own(String),
+}
+
+/// A path, by all names a rule may have for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Location {
+    /// Without `.` and `..`; relative to the workspace if it lies there, else absolute.
+    pub shown: String,
+    pub absolute: String,
+    /// Where links lead, if that is elsewhere.
+    pub resolved: Option<Box<Location>>,
+}
+
+/// A call to decide about.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// For whoever decides.
+    pub what: String,
+    pub subjects: Vec<(Subject, Risk)>,
+    /// There were more paths than anybody looks at.
+    pub is_cut: bool,
+}
+
+/// Where a call is made.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scene<'a> {
+    /// Relative paths start there.
+    pub workspace: Option<&'a Path>,
+    /// What it runs is kept to the agent's own folders.
+    pub is_confined: bool,
+}
+
+impl Facts {
+    /// Looks at a call. Links are followed on the disk: call it where that may block.
+    pub fn of(
+        name: &str,
+        arguments: &Map<String, Value>,
+        effect: ToolEffect,
+        scene: Scene<'_>,
+    ) -> Facts {
+        let (server, tool) = names(name);
+        let mut subjects: Vec<(Subject, Risk)> = Vec::new();
+        let mut is_cut = false;
+        let is_file_tool = server.is_none_or(|server| FILE_SERVERS.contains(&server));
+        let line = arguments.get("command").or_else(|| arguments.get("cmd"));
+        let runs_command = server.is_none_or(|server| server == "command_line")
+            && (COMMAND_TOOLS.contains(&tool) || (line.is_some() && effect != ToolEffect::Read));
+        let url = arguments.get("url").and_then(Value::as_str);
+        if let Some(line) = line.filter(|_| runs_command) {
+            let line = command_line(line);
+            let script = shell::split(&line);
+            let locate = |path: &String| Location::of(path, scene.workspace);
+            let reads = script.reads.iter().map(locate);
+            subjects.extend(reads.map(|file| (Subject::ReadFile(file), Risk::Read)));
+            let writes = script.writes.iter().map(locate);
+            subjects.extend(writes.map(|file| (Subject::WriteFile(file), Risk::Undoable)));
+            let risk = risk::of_script(&script, scene.is_confined);
+            let is_confined = scene.is_confined;
+            subjects.push((Subject::Command { line, script, is_confined }, risk));
+        } else if let Some(url) = url.filter(|_| server.is_none() || is_fetch(tool)) {
+            subjects.push((Subject::ReadUrl(url.trim().to_owned()), Risk::Network));
+        } else if is_file_tool {
+            let mut paths = Vec::new();
+            collect(arguments, &mut paths);
+            is_cut = paths.len() > PATHS_MAX;
+            for (key, path) in paths.into_iter().take(PATHS_MAX) {
+                let location = Location::of(&path, scene.workspace);
+                let only_reads = effect == ToolEffect::Read
+                    || (tool.contains("copy") && SOURCE_KEYS.contains(&key.as_str()));
+                subjects.push(if only_reads {
+                    (Subject::ReadFile(location), Risk::Read)
+                } else {
+                    (Subject::WriteFile(location), Risk::Undoable)
+                });
+            }
+        }
+        if subjects.is_empty() {
+            subjects.push(match server {
+                Some(server) => {
+                    let aliases = vec![server.to_owned(), name.to_owned(), tool.to_owned()];
+                    let name = format!("{server}/{tool}");
+                    (Subject::Tool { name, aliases }, risk::of_effect(effect))
+                }
+                // A tool of ours without a path changes nothing but its own notes.
+                None => {
+                    (Subject::Own(tool.to_owned()), risk::of_effect(effect).min(Risk::Undoable))
+                }
+            });
+        }
+        Facts { what: what(name, arguments, &subjects), subjects, is_cut }
+    }
+
+    /// Of a call that could not be looked at.
+    pub fn unknown(name: &str) -> Facts {
+        let subject = Subject::Tool { name: name.to_owned(), aliases: Vec::new() };
+        let what = format!("call `{}`", shortened(name));
+        Facts { what, subjects: vec![(subject, Risk::Irreversible)], is_cut: true }
+    }
+
+    pub fn risk(&self) -> Risk {
+        let worst = self.subjects.iter().map(|(_, risk)| *risk).max();
+        worst.unwrap_or(Risk::Irreversible)
+    }
+
+    /// Returns what stands for calls like it, where one is allowed for good.
+    pub fn likeness(&self) -> String {
+        let names = self.subjects.iter().map(|(subject, _)| subject.likeness());
+        names.collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Subject {
+    pub fn action(&self) -> RuleAction {
+        match self {
+            Subject::Command { .. } => RuleAction::Command,
+            Subject::ReadFile(_) => RuleAction::ReadFile,
+            Subject::WriteFile(_) => RuleAction::WriteFile,
+            Subject::ReadUrl(_) => RuleAction::ReadUrl,
+            Subject::Tool { .. } => RuleAction::Mcp,
+            Subject::Own(_) => RuleAction::Any,
+        }
+    }
+
+    fn likeness(&self) -> String {
+        let target = match self {
+            Subject::Command { line, .. } => line,
+            Subject::ReadFile(file) | Subject::WriteFile(file) => &file.absolute,
+            // One page of a site is like the next.
+            Subject::ReadUrl(url) => host(url),
+            Subject::Tool { name, .. } => name,
+            Subject::Own(name) => name,
+        };
+        format!("{}({target})", self.action().name())
+    }
+}
+
+impl Location {
+    fn of(path: &str, workspace: Option<&Path>) -> Location {
+        let written = Path::new(path.trim());
+        let joined = match workspace {
+            Some(workspace) => workspace.join(written),
+            None => written.to_owned(),
+        };
+        let plain = normal(&joined);
+        let mut location = Location::at(&plain, workspace);
+        // What a link hides is told by the disk, as far as the path is there.
+        let real_workspace = workspace.and_then(|folder| folder.canonicalize().ok());
+        if let Some(real) = resolve(&plain) {
+            let real = Location::at(&real, real_workspace.as_deref());
+            if real.shown != location.shown {
+                location.resolved = Some(Box::new(real));
+            }
+        }
+        location
+    }
+
+    fn at(path: &Path, workspace: Option<&Path>) -> Location {
+        let inside = workspace.and_then(|workspace| path.strip_prefix(workspace).ok());
+        let absolute = path.to_string_lossy().into_owned();
+        let shown = match inside {
+            Some(inside) if inside.as_os_str().is_empty() => ".".to_owned(),
+            Some(inside) => inside.to_string_lossy().into_owned(),
+            None => absolute.clone(),
+        };
+        Location { shown, absolute, resolved: None }
+    }
+}
+
+/// Removes `.` and `..` as they are written.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !normal.pop() && !path.is_absolute() {
+                    normal.push("..");
+                }
+            }
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
+                normal.push(component);
+            }
+        }
+    }
+    normal
+}
+
+/// Follows links in the part of a path that is there.
+fn resolve(path: &Path) -> Option<PathBuf> {
+    if !path.is_absolute() {
+        return None;
+    }
+    for parent in path.ancestors() {
+        if let Ok(real) = parent.canonicalize() {
+            return Some(match path.strip_prefix(parent) {
+                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
+                Ok(_) | Err(_) => real,
+            });
+        }
+    }
+    None
+}
+
+/// `mcp__server__tool` and `custom_tool__tool` to both names; tools of ours have no server.
+fn names(name: &str) -> (Option<&str>, &str) {
+    if let Some(rest) = name.strip_prefix("mcp__") {
+        let (server, tool) = rest.split_once("__").unwrap_or((rest, rest));
+        return (Some(server), tool);
+    }
+    match name.strip_prefix("custom_tool__") {
+        Some(tool) => (Some("custom_tool"), tool),
+        None => (None, name),
+    }
+}
+
+fn is_fetch(tool: &str) -> bool {
+    ["fetch", "read_url", "browse", "web_search"].iter().any(|word| tool.contains(word))
+}
+
+/// A command is a text, or a list of words.
+fn command_line(value: &Value) -> String {
+    match value {
+        Value::String(line) => line.clone(),
+        Value::Array(words) => {
+            let quoted = words.iter().map(|word| match word {
+                Value::String(word) => format!("'{}'", word.replace('\'', "'\\''")),
+                other => other.to_string(),
+            });
+            quoted.collect::<Vec<_>>().join(" ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// Finds paths at any depth.
+fn collect(arguments: &Map<String, Value>, paths: &mut Vec<(String, String)>) {
+    for (name, value) in arguments {
+        let key = PATH_KEYS.contains(&name.as_str()).then_some(name.as_str());
+        collect_value(value, key, paths);
+    }
+}
+
+fn collect_value(value: &Value, key: Option<&str>, paths: &mut Vec<(String, String)>) {
+    match (value, key) {
+        (Value::String(path), Some(key)) if paths.len() <= PATHS_MAX => {
+            paths.push((key.to_owned(), path.clone()));
+        }
+        (Value::Array(items), key) => items.iter().for_each(|item| collect_value(item, key, paths)),
+        (Value::Object(inner), _) => collect(inner, paths),
+        (Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_), _) => {}
+    }
+}
+
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+fn what(name: &str, arguments: &Map<String, Value>, subjects: &[(Subject, Risk)]) -> String {
+    let told = subjects.iter().rev().find_map(|(subject, _)| match subject {
+        Subject::Command { line, .. } => Some(format!("run `{}`", line.trim())),
+        Subject::ReadUrl(url) => Some(format!("fetch {url}")),
+        Subject::ReadFile(_) | Subject::WriteFile(_) | Subject::Tool { .. } | Subject::Own(_) => {
+            None
+        }
+    });
+    let told = told.unwrap_or_else(|| {
+        let arguments = Value::Object(arguments.clone()).to_string();
+        format!("call `{name}` with {arguments}")
+    });
+    shortened(&told)
+}
+
+/// Makes a text of somebody else's one line that can be shown.
+pub(super) fn shortened(text: &str) -> String {
+    let mut short = String::new();
+    for (n, c) in text.chars().enumerate() {
+        if n == SHOWN_CHARS_MAX {
+            short.push('…');
+            break;
+        }
+        let steers = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        short.push(if c.is_control() || steers { ' ' } else { c });
+    }
+    short
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The subjects of a call as `action(target)`, with the risk of the whole.
+    fn subjects(name: &str, arguments: Value, effect: ToolEffect) -> (Vec<String>, Risk) {
+        let Value::Object(arguments) = arguments else { panic!("{arguments}") };
+        let scene = Scene { workspace: Some(Path::new("/nowhere/w")), is_confined: true };
+        let facts = Facts::of(name, &arguments, effect, scene);
+        let shown = facts.subjects.iter().map(|(subject, _)| {
+            let target = match subject {
+                Subject::Command { line, .. } => line,
+                Subject::ReadFile(file) | Subject::WriteFile(file) => &file.shown,
+                Subject::ReadUrl(url) => url,
+                Subject::Tool { name, .. } => name,
+                Subject::Own(name) => name,
+            };
+            format!("{}({target})", subject.action().name())
+        });
+        let mut shown: Vec<String> = shown.collect();
+        shown.sort();
+        (shown, facts.risk())
+    }
+
+    #[test]
+    fn a_call_is_what_it_does() {
+        use ToolEffect::{Irreversible, Read, Write};
+        for (name, arguments, effect, expected, risk) in [
+            ("read_text_file", json!({"path": "a/../b.txt"}), Read, "read_file(b.txt)", Risk::Read),
+            (
+                "read_text_file",
+                json!({"path": "../../etc/x"}),
+                Read,
+                "read_file(/etc/x)",
+                Risk::Read,
+            ),
+            ("list_directory", json!({"path": "."}), Read, "read_file(.)", Risk::Read),
+            (
+                "write_file",
+                json!({"path": "/nowhere/w/a", "content": "path"}),
+                Write,
+                "write_file(a)",
+                Risk::Undoable,
+            ),
+            (
+                "edit_file",
+                json!({"path": "a", "edits": [{"oldText": "x"}]}),
+                Write,
+                "write_file(a)",
+                Risk::Undoable,
+            ),
+            (
+                "copy_file",
+                json!({"source_path": "/x", "destination_path": "y"}),
+                Write,
+                "read_file(/x) write_file(y)",
+                Risk::Undoable,
+            ),
+            (
+                "move_file",
+                json!({"source": "x", "destination": "y"}),
+                Write,
+                "write_file(x) write_file(y)",
+                Risk::Undoable,
+            ),
+            (
+                "delete_files_batch",
+                json!({"paths": ["a", "b"]}),
+                Write,
+                "write_file(a) write_file(b)",
+                Risk::Undoable,
+            ),
+            (
+                "mcp__filesystem__write_file",
+                json!({"path": "a"}),
+                Irreversible,
+                "write_file(a)",
+                Risk::Undoable,
+            ),
+            (
+                "execute_command",
+                json!({"command": "ls > out"}),
+                Write,
+                "command(ls > out) write_file(out)",
+                Risk::Undoable,
+            ),
+            (
+                "execute_command",
+                json!({"command": ["git", "push"]}),
+                Write,
+                "command('git' 'push')",
+                Risk::Irreversible,
+            ),
+            ("execute_command", json!({"command": 7}), Write, "command(7)", Risk::Undoable),
+            (
+                "mcp__command_line__execute_command",
+                json!({"command": "ls"}),
+                Write,
+                "command(ls)",
+                Risk::Read,
+            ),
+            (
+                "fetch",
+                json!({"url": " https://a.example/x "}),
+                Read,
+                "read_url(https://a.example/x)",
+                Risk::Network,
+            ),
+            (
+                "mcp__fetch__fetch",
+                json!({"url": "https://a.example"}),
+                Read,
+                "read_url(https://a.example)",
+                Risk::Network,
+            ),
+            (
+                "mcp__linear__create_issue",
+                json!({"path": "x"}),
+                Irreversible,
+                "mcp(linear/create_issue)",
+                Risk::Irreversible,
+            ),
+            ("mcp__time__now", json!({}), Read, "mcp(time/now)", Risk::Read),
+            ("mcp__odd", json!({}), Write, "mcp(odd/odd)", Risk::Undoable),
+            (
+                "custom_tool__add",
+                json!({"a": 1}),
+                Irreversible,
+                "mcp(custom_tool/add)",
+                Risk::Irreversible,
+            ),
+            (
+                "create_task_plan",
+                json!({"tasks": []}),
+                Irreversible,
+                "*(create_task_plan)",
+                Risk::Undoable,
+            ),
+        ] {
+            let (shown, worst) = subjects(name, arguments, effect);
+            assert_eq!((shown.join(" ").as_str(), worst), (expected, risk), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_one_short_line() {
+        let arguments =
+            json!({"command": format!("echo a\n\u{1b}[2J\u{202e}{}", "x".repeat(9_000))});
+        let Value::Object(arguments) = arguments else { panic!() };
+        let scene = Scene { workspace: None, is_confined: true };
+        let facts = Facts::of("execute_command", &arguments, ToolEffect::Write, scene);
+        assert!(facts.what.starts_with("run `echo a  [2J x"), "{}", facts.what);
+        assert_eq!(facts.what.chars().count(), SHOWN_CHARS_MAX + 1);
+    }
+
+    #[test]
+    fn likeness_is_the_same_for_like_calls() {
+        let like = |name: &str, arguments: Value| {
+            let Value::Object(arguments) = arguments else { panic!() };
+            let scene = Scene { workspace: Some(Path::new("/nowhere/w")), is_confined: true };
+            Facts::of(name, &arguments, ToolEffect::Irreversible, scene).likeness()
+        };
+        let page =
+            |page: &str| like("fetch", json!({"url": format!("https://u@a.example/{page}")}));
+        assert_eq!(page("1"), page("2"));
+        assert_eq!(page("1"), "read_url(a.example)");
+        let tool = |n: u32| like("mcp__s__t", json!({"n": n}));
+        assert_eq!(tool(1), tool(2));
+        assert_ne!(
+            like("execute_command", json!({"command": "git push"})),
+            like("execute_command", json!({"command": "git push -f"})),
+        );
+    }
+}
