@@ -1,1 +1,7 @@
+//! Workspaces, snapshots and views on a real file system.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod guard;
+mod guard_escape;
+mod places;
+mod policy;
