@@ -1,6 +1,6 @@
 //! The system prompt of a coordinating agent.
 
-use massgen_protocol::{Access, Alias, AnswerNovelty, PlacesTold, VotingSensitivity};
+use massgen_protocol::{Alias, AnswerNovelty, PlacesTold, VotingSensitivity};
 
 use crate::quote::inline;
 use crate::section::{join, lines, section};
@@ -70,11 +70,14 @@ impl Prompts {
                 parts.push(self.text(TextName::SystemContext).to_owned());
             }
             parts.extend(places.context.iter().map(|path| {
-                let access = match path.access {
-                    Access::Read => "to read",
-                    Access::Write => "to read; who presents the final answer may change it",
-                };
-                format!("- {} ({access})", path.path)
+                let path_told = format!("- {}", path.path);
+                match &path.copy {
+                    None => path_told,
+                    Some(copy) => {
+                        let copy = self.fill(TextName::SystemContextCopy, &[("copy", copy)]);
+                        format!("{path_told} {copy}")
+                    }
+                }
             }));
         }
         if !agent.missing.is_empty() {

@@ -97,6 +97,7 @@ texts! {
     Snapshots "snapshots" []
     SystemAlone "system_alone" ["alias" "n_agents"]
     SystemContext "system_context" []
+    SystemContextCopy "system_context_copy" ["copy"]
     SystemDecide "system_decide" ["alias" "n_agents"]
     SystemDecideAlone "system_decide_alone" ["alias" "n_agents"]
     SystemFiles "system_files" ["workspace" "temp"]

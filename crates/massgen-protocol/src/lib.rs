@@ -57,9 +57,9 @@ pub use spec::{
 };
 pub use tool::{PermissionAnswer, ToolEffect, ToolName, ToolOutput, ToolReport, ToolSpec};
 pub use tooling::{
-    Access, Approval, ApprovalBy, AskDefault, CommandSpec, ContainerSpec, ContextPath, FilesSpec,
-    HookEvent, HookSpec, McpServerSpec, McpTransport, NetworkPolicy, OfferedTool, PermissionSpec,
-    PlacesTold, PythonToolSpec, SandboxLimits, SandboxMode, SandboxSpec, Tooling, Toolset,
-    WorkspaceSpec, WriteMode,
+    Access, Approval, ApprovalBy, AskDefault, CommandSpec, ContainerSpec, ContextPath, ContextTold,
+    FilesSpec, HookEvent, HookSpec, McpServerSpec, McpTransport, NetworkPolicy, OfferedTool,
+    PermissionSpec, PlacesTold, PythonToolSpec, SandboxLimits, SandboxMode, SandboxSpec, Tooling,
+    Toolset, WorkspaceSpec, WriteMode,
 };
 pub use version::{EVENTS_VERSION, FormatVersion, MANIFEST_VERSION};

@@ -378,7 +378,17 @@ pub struct PlacesTold {
     /// Holds `agent1/`, `agent2/`, …
     pub temp: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub context: Vec<ContextPath>,
+    pub context: Vec<ContextTold>,
+}
+
+/// A file or folder of the user's, as an agent is told of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContextTold {
+    pub path: String,
+    /// Where the presenter finds a copy that it may change; its changes are made in `path` when
+    /// the run ends. None: the path is only read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<String>,
 }
 
 /// A tool and what a call of it does to the world.

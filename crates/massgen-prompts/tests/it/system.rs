@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use massgen_prompts::{Prompts, SystemFacts};
-use massgen_protocol::{Access, Alias, AnswerNovelty, ContextPath, PlacesTold, VotingSensitivity};
+use massgen_protocol::{Alias, AnswerNovelty, ContextTold, PlacesTold, VotingSensitivity};
 
 use crate::prompts;
 
@@ -97,8 +97,8 @@ fn an_agent_with_files_is_told_where_they_are_and_what_is_missing() {
         workspace: "/runs/r1/w7/workspace".to_owned(),
         temp: "/runs/r1/w7/temp".to_owned(),
         context: vec![
-            ContextPath { path: "/data".to_owned(), access: Access::Read, protected: Vec::new() },
-            ContextPath { path: "/app".to_owned(), access: Access::Write, protected: Vec::new() },
+            ContextTold { path: "/data".to_owned(), copy: None },
+            ContextTold { path: "/app".to_owned(), copy: Some("/runs/r1/w7/app".to_owned()) },
         ],
     };
     let missing = ["the server `weather` does not start".to_owned()];
