@@ -44,7 +44,8 @@ pub enum PlacesError {
 impl RunPlaces {
     /// Creates what is missing and leaves alone what is there, so a resumed run finds its files.
     /// An absolute `cwd` is the workspace itself; any other text asks for a folder of the
-    /// run's own, which is named for the alias, never for the user's name of the agent.
+    /// run's own. Its path tells neither the user's name of the agent nor its alias: an agent
+    /// that knows which answer is its own favours it.
     pub fn create(
         state_dir: &Path,
         run: &RunId,
@@ -56,7 +57,7 @@ impl RunPlaces {
         let mut of: BTreeMap<AgentIndex, Places> = BTreeMap::new();
         for (alias, cwd) in agents {
             let Some(cwd) = cwd else { continue };
-            let own = dir.join(alias.to_string());
+            let own = dir.join(room(run, *alias));
             let cwd = Path::new(cwd);
             let workspace =
                 if cwd.is_absolute() { cwd.to_path_buf() } else { own.join("workspace") };
@@ -100,6 +101,12 @@ impl RunPlaces {
         let others = self.of.iter().filter(|(other, _)| **other != agent);
         others.map(|(_, places)| places.workspace.clone()).collect()
     }
+}
+
+/// Returns the name of an agent's folder, the same again after a resume.
+fn room(run: &RunId, alias: Alias) -> String {
+    let hash = blake3::hash(format!("{}/{alias}", run.0).as_bytes());
+    format!("w-{}", &hash.to_hex()[..8])
 }
 
 /// Returns the path without `.` and `..`, as far as its text tells; never above the root.

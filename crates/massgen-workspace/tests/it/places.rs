@@ -8,12 +8,19 @@ fn run() -> RunId {
 }
 
 #[test]
-fn each_agent_with_a_cwd_has_folders_named_for_its_alias() {
+fn each_agent_with_a_cwd_has_folders_that_do_not_tell_who_it_is() {
     let state = tempfile::tempdir().unwrap();
     let agents = [(Alias(1), Some("workspace1".to_owned())), (Alias(2), None)];
     let places = RunPlaces::create(state.path(), &run(), &agents).unwrap();
     let first = places.of(AgentIndex(0)).unwrap();
-    let expected = state.path().canonicalize().unwrap().join("workspaces/run-1/agent1");
+    let own = first.workspace.parent().unwrap();
+    assert_eq!(
+        own.parent().unwrap(),
+        state.path().canonicalize().unwrap().join("workspaces/run-1")
+    );
+    let name = own.file_name().unwrap().to_str().unwrap();
+    assert!(name.starts_with("w-") && !name.contains("agent"), "{name}");
+    let expected = own;
     assert_eq!(first.workspace, expected.join("workspace"));
     assert_eq!(first.temp, expected.join("temp"));
     assert_eq!(first.scratch, expected.join("scratch"));
