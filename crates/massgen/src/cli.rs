@@ -79,6 +79,11 @@ pub struct GlobalArgs {
     )]
     pub automation: bool,
 
+    /// File of lines like `OPENAI_API_KEY=…`; it wins over the environment, which wins over
+    /// `./.env` and `~/.massgen/.env`
+    #[arg(long, value_name = "FILE", global = true, help_heading = "Output and state")]
+    pub env_file: Option<PathBuf>,
+
     /// No colour, also on a terminal; NO_COLOR in the environment says the same
     #[arg(long, global = true, help_heading = "Output and state")]
     pub no_color: bool,
@@ -121,6 +126,19 @@ pub struct RunArgs {
     /// File to show to every agent with the question: an image, a PDF, …; repeat it for each
     #[arg(long = "attach", value_name = "FILE")]
     pub attachments: Vec<PathBuf>,
+
+    /// Folder for the files of the winner, besides the run's own; what is there already is kept
+    #[arg(long, value_name = "DIR", help_heading = "Files and tools")]
+    pub output_dir: Option<PathBuf>,
+
+    /// File or folder that the agents may read; with `:w` at its end, whoever presents the answer
+    /// may change it
+    #[arg(long = "context", value_name = "PATH[:w]", help_heading = "Files and tools")]
+    pub context: Vec<String>,
+
+    /// Show the changes to your own files and ask before they are made
+    #[arg(long, help_heading = "Files and tools")]
+    pub confirm: bool,
 
     /// Seed of every random choice of the run
     #[arg(long, value_name = "N", help_heading = "Limits")]
@@ -190,6 +208,47 @@ pub enum Command {
     #[command(after_help = "Examples:\n  massgen doctor\n  massgen doctor --config team.yaml\n  \
                             massgen doctor --no-calls")]
     Doctor(DoctorArgs),
+
+    /// Say what a config comes to, and all that is wrong with it
+    #[command(after_help = "Examples:\n  massgen config check team.yaml\n  \
+                            massgen config check configs/*.yaml --json")]
+    Config(ConfigArgs),
+
+    /// Print what completes commands and flags in a shell
+    #[command(after_help = "Examples:\n  \
+        massgen completions bash > ~/.local/share/bash-completion/completions/massgen\n  \
+        massgen completions fish > ~/.config/fish/completions/massgen.fish")]
+    Completions(CompletionsArgs),
+
+    /// Print the manual page
+    #[command(after_help = "Example:\n  massgen man | man -l -")]
+    Man,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Read configs as a run would, and report every problem with its place and a remedy
+    Check {
+        /// Configs; without one, the config that a run here would use
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+
+        /// Print JSON, the same as `--output json`
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct CompletionsArgs {
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -277,7 +336,8 @@ pub struct DoctorArgs {
 }
 
 impl Command {
-    pub const NAMES: [&str; 6] = ["demo", "resume", "replay", "runs", "models", "doctor"];
+    pub const NAMES: [&str; 9] =
+        ["demo", "resume", "replay", "runs", "models", "doctor", "config", "completions", "man"];
 
     pub fn name(&self) -> &'static str {
         match self {
@@ -287,6 +347,9 @@ impl Command {
             Command::Runs(_) => "runs",
             Command::Models(_) => "models",
             Command::Doctor(_) => "doctor",
+            Command::Config(_) => "config",
+            Command::Completions(_) => "completions",
+            Command::Man => "man",
         }
     }
 }
@@ -301,6 +364,9 @@ impl RunArgs {
             ("--backend", self.backend.is_some()),
             ("--base-url", self.base_url.is_some()),
             ("--attach", !self.attachments.is_empty()),
+            ("--output-dir", self.output_dir.is_some()),
+            ("--context", !self.context.is_empty()),
+            ("--confirm", self.confirm),
             ("--seed", self.seed.is_some()),
             ("--orchestrator-timeout", self.orchestrator_timeout.is_some()),
             ("--max-cost", self.max_cost.is_some()),
@@ -325,6 +391,9 @@ pub fn command() -> clap::Command {
         .mut_subcommand("runs", |runs| hidden(runs, &["automation", "quiet"]))
         .mut_subcommand("models", |models| hidden(models, &["automation", "quiet"]))
         .mut_subcommand("doctor", |doctor| hidden(doctor, &["automation", "quiet"]))
+        .mut_subcommand("config", |config| hidden(config, &["automation", "quiet"]))
+        .mut_subcommand("completions", |shell| hidden(shell, &["automation", "quiet"]))
+        .mut_subcommand("man", |man| hidden(man, &["automation", "quiet"]))
 }
 
 /// Returns the command that a one-word question is probably a misspelling of. A

@@ -9,6 +9,7 @@ mod error;
 mod output;
 mod panic;
 mod secrets;
+mod settings;
 mod team;
 
 use std::io::Write;
@@ -60,8 +61,17 @@ fn parse() -> Result<Cli, clap::Error> {
     if cli.global.automation && !is_run {
         return Err(usage("`--automation` is for a run, and this starts none".to_owned()));
     }
-    let has_no_answer =
-        matches!(cli.command, Some(Command::Runs(_) | Command::Models(_) | Command::Doctor(_)));
+    let has_no_answer = match cli.command {
+        None | Some(Command::Demo(_) | Command::Resume(_) | Command::Replay(_)) => false,
+        Some(
+            Command::Runs(_)
+            | Command::Models(_)
+            | Command::Doctor(_)
+            | Command::Config(_)
+            | Command::Completions(_)
+            | Command::Man,
+        ) => true,
+    };
     if cli.global.quiet && has_no_answer {
         return Err(usage("`--quiet` leaves the answer alone, and this has none".to_owned()));
     }
@@ -86,5 +96,8 @@ fn dispatch(cli: Cli) -> Result<Exit, CliError> {
         Some(Command::Runs(arguments)) => command::runs::run(&arguments, &global),
         Some(Command::Models(arguments)) => command::models::run(&arguments, &global),
         Some(Command::Doctor(arguments)) => command::doctor::run(&arguments, &global),
+        Some(Command::Config(arguments)) => command::config::run(&arguments, &global),
+        Some(Command::Completions(arguments)) => command::shell::completions(arguments.shell),
+        Some(Command::Man) => command::shell::man(),
     }
 }

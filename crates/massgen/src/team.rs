@@ -15,6 +15,7 @@ use massgen_protocol::RunSpec;
 use crate::attachments;
 use crate::cli::RunArgs;
 use crate::error::CliError;
+use crate::settings;
 
 /// Agents of a team that nobody described. More cost more than they help.
 pub const FOUND_AGENTS_MAX: usize = 5;
@@ -26,13 +27,6 @@ pub struct Team {
     pub config_path: Option<PathBuf>,
     /// What the user should know and the run can live with.
     pub notices: Vec<Problem>,
-}
-
-/// Returns the environment as the config sees it; what is no text cannot be a key.
-pub fn environment() -> Environment {
-    let vars = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Environment::new(vars)
 }
 
 /// Returns whether local servers may be looked for; `MASSGEN_LOCAL_SERVERS=off` says no.
@@ -58,7 +52,9 @@ pub fn build(
         ..Overrides::default()
     };
     let mut media_bytes_max = BTreeMap::new();
-    let mut team = match &arguments.config {
+    let named = !arguments.models.is_empty() || arguments.backend.is_some();
+    let found = if named { None } else { settings::config_found() };
+    let mut team = match arguments.config.as_ref().or(found.as_ref()) {
         Some(path) => {
             let loaded = from_config(path, env, &overrides)?;
             media_bytes_max = loaded.media_bytes_max;
@@ -136,7 +132,11 @@ fn rate_limits(arguments: &RunArgs, env: &Environment) -> Result<Option<RateTabl
     RateTable::load(&Source { name: &name, text: &text }, env).map(Some).map_err(told)
 }
 
-fn read_config(path: &Path) -> Result<String, CliError> {
+/// Reads the text of a config.
+///
+/// # Errors
+/// If it cannot be read, is no text or too long.
+pub fn read_config(path: &Path) -> Result<String, CliError> {
     let name = path.display();
     let failed = |error: io::Error| {
         let failed = CliError::configuration(format!("failed to read config `{name}`"));

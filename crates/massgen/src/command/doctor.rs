@@ -20,7 +20,7 @@ use super::runs::pretty;
 use crate::cli::{DoctorArgs, Format, GlobalArgs};
 use crate::error::{CliError, Exit};
 use crate::output::{Look, Tone, one_line};
-use crate::team;
+use crate::{settings, team};
 
 /// Characters of who uses a backend.
 const NAME_CHARS: usize = 60;
@@ -53,7 +53,7 @@ impl Verdict {
 }
 
 pub fn run(arguments: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
-    let env = team::environment();
+    let env = settings::environment(global)?;
     let servers = if team::may_look_for_servers(&env) {
         follow::runtime()?.block_on(massgen_models::local_servers())
     } else {
@@ -265,7 +265,7 @@ mod tests {
             models: vec!["\x1b]0;owned\x07good\nok  keys  \u{202e}forged".to_owned()],
         }];
         let cli = Cli::parse_from(["massgen", "doctor"]);
-        let checks = [local_servers(&servers), whole_team(&team::environment(), &servers)];
+        let checks = [local_servers(&servers), whole_team(&Environment::default(), &servers)];
         let table = table(&checks, &[], &cli.global);
         assert!(table.contains("good ok keys forged"), "{table}");
         assert!(!table.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'));

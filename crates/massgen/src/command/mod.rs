@@ -1,6 +1,7 @@
 //! One file a command: what it needs, what it does, how it ends.
 
 pub mod bridge;
+pub mod config;
 mod cost;
 pub mod demo;
 pub mod doctor;
@@ -10,3 +11,4 @@ pub mod replay;
 pub mod resume;
 pub mod run;
 pub mod runs;
+pub mod shell;

@@ -18,10 +18,10 @@ use super::runs::pretty;
 use crate::cli::{Format, GlobalArgs, ModelsArgs};
 use crate::error::{CliError, Exit};
 use crate::output::{clean, grouped, one_line};
-use crate::team;
+use crate::{settings, team};
 
 pub fn run(arguments: &ModelsArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
-    let env = team::environment();
+    let env = settings::environment(global)?;
     let kind = arguments.kind.as_deref().map(find).transpose()?;
     let servers = if kind.is_none_or(|kind| kind.local) && team::may_look_for_servers(&env) {
         follow::runtime()?.block_on(massgen_models::local_servers())

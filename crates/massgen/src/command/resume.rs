@@ -10,7 +10,7 @@ use super::run::{from_start, options};
 use super::runs::find;
 use crate::cli::{GlobalArgs, ResumeArgs};
 use crate::error::{CliError, Exit};
-use crate::{output, secrets, team};
+use crate::{output, secrets, settings};
 
 pub fn run(arguments: &ResumeArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
     let run = find(global, &arguments.name)?;
@@ -30,7 +30,11 @@ pub fn run(arguments: &ResumeArgs, global: &GlobalArgs) -> Result<Exit, CliError
     }
     let mut spec = run.manifest().spec.clone();
     let config_path = run.manifest().config_path.clone();
-    secrets::restore(&mut spec, &team::environment(), config_path.as_deref().map(Path::new))?;
+    secrets::restore(
+        &mut spec,
+        &settings::environment(global)?,
+        config_path.as_deref().map(Path::new),
+    )?;
     let options = options(&spec, global, config_path.map(Into::into))?;
     let mut output = output::choose(global, &run);
     follow::runtime()?.block_on(async {

@@ -10,7 +10,7 @@ use super::follow;
 use crate::cli::{GlobalArgs, RunArgs};
 use crate::error::{CliError, Exit};
 use crate::team::{self, Team};
-use crate::{demo, output};
+use crate::{demo, output, settings};
 
 /// The program and its version, as logs name it.
 pub const BUILD: &str = concat!("massgen ", env!("CARGO_PKG_VERSION"));
@@ -18,7 +18,7 @@ pub const BUILD: &str = concat!("massgen ", env!("CARGO_PKG_VERSION"));
 pub fn run(arguments: RunArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
     let runtime = follow::runtime()?;
     let servers = || runtime.block_on(massgen_models::local_servers());
-    let team = team::build(&arguments, &team::environment(), servers)?;
+    let team = team::build(&arguments, &settings::environment(global)?, servers)?;
     let Team { spec, config_path, notices } = team;
     if !global.quiet {
         team::print_notices(&notices);

@@ -18,6 +18,7 @@ mod prefix_cache;
 mod providers;
 mod python_faults;
 mod runs;
+mod settings;
 mod signals;
 mod teams;
 mod tls;
