@@ -118,7 +118,7 @@ impl Seat {
             missing.extend(lacking);
             for tool in source.tools() {
                 let name = tool.spec.name.clone();
-                if exclude.iter().any(|excluded| *excluded == name) {
+                if exclude.contains(&name) {
                     continue;
                 }
                 if ToolName::is_workflow(&name) || tools.contains_key(&name) {

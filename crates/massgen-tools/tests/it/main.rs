@@ -1,1 +1,6 @@
+//! Tools as agents have them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod builtin;
+mod desk;

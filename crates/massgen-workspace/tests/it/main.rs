@@ -5,4 +5,3 @@ mod guard;
 mod guard_escape;
 mod places;
 mod policy;
-mod snapshots;
