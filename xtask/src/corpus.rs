@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use massgen_config::{Environment, Overrides, Problem, RateTable, Source, decode, load};
-use massgen_protocol::{BackendType, WireFormat, backend_types};
+use massgen_protocol::{
+    BackendType, McpServerSpec, RunSpec, SandboxMode, Tooling, WireFormat, backend_types,
+};
 use serde_json::Value;
 
 use crate::repo::{root, say};
@@ -31,6 +33,17 @@ const MOVED: [&str; 5] =
 const VARIABLES: &[(&str, &str)] = &[
     ("AZURE_OPENAI_ENDPOINT", "https://made-up.openai.azure.com"),
     ("AZURE_OPENAI_API_VERSION", "2024-10-21"),
+    ("BRAVE_API_KEY", "made-up"),
+    ("DISCORD_TOKEN", "made-up"),
+    ("EXA_API_KEY", "made-up"),
+    ("HOME", "/home/somebody"),
+    ("LOGFIRE_READ_TOKEN", "made-up"),
+    ("NOTION_TOKEN_ONE", "made-up"),
+    ("NOTION_TOKEN_TWO", "made-up"),
+    ("NOTION_TOKEN_THREE", "made-up"),
+    ("NOTION_TOKEN_FOUR", "made-up"),
+    ("NOTION_TOKEN_FIVE", "made-up"),
+    ("PARALLEL_API_KEY", "made-up"),
 ];
 
 pub fn run(arguments: &[String]) -> ExitCode {
@@ -49,6 +62,8 @@ enum Read {
     Loads {
         /// Keys without effect.
         n_notices: usize,
+        /// What its agents are given to work with.
+        features: BTreeSet<&'static str>,
     },
     RateTable,
     Needs(Vec<String>),
@@ -62,18 +77,23 @@ fn report(writes: bool) -> Result<bool, String> {
     let mut loading: BTreeSet<String> = BTreeSet::new();
     let mut needs: BTreeMap<String, usize> = BTreeMap::new();
     let mut table = String::new();
+    let mut given: BTreeMap<&str, usize> = BTreeMap::new();
     for path in &files {
         let name = path.strip_prefix(&corpus).unwrap_or(path).to_string_lossy().replace('\\', "/");
         let bytes = std::fs::read(path).map_err(|error| format!("cannot read {name}: {error}"))?;
         let read = read(&name, &bytes, &env);
         let (verdict, detail) = match &read {
-            Read::Loads { n_notices } => ("loads", format!("{n_notices} notices")),
+            Read::Loads { n_notices, .. } => ("loads", format!("{n_notices} notices")),
             Read::RateTable => ("loads", "a table of rate limits".to_owned()),
             Read::Needs(what) => ("needs", what.join("; ")),
         };
         let _ = writeln!(table, "{verdict:<6} {name:<90} {detail}");
         match read {
-            Read::Loads { .. } | Read::RateTable => drop(loading.insert(name)),
+            Read::Loads { features, .. } => {
+                loading.insert(name);
+                features.into_iter().for_each(|feature| *given.entry(feature).or_default() += 1);
+            }
+            Read::RateTable => drop(loading.insert(name)),
             Read::Needs(what) => what.into_iter().for_each(|what| {
                 *needs.entry(what).or_default() += 1;
             }),
@@ -83,6 +103,10 @@ fn report(writes: bool) -> Result<bool, String> {
     say(&format!("\n{} of {} configs load; the others need:", loading.len(), files.len()));
     for (what, n) in &needs {
         say(&format!("  {n:>4}  {what}"));
+    }
+    say("\nof those that load, so many have:");
+    for (feature, n) in &given {
+        say(&format!("  {n:>4}  {feature}"));
     }
     if writes {
         let text: String = loading.iter().map(|name| format!("{name}\n")).collect();
@@ -185,10 +209,48 @@ fn read(name: &str, bytes: &[u8], env: &Environment) -> Read {
     let overrides = Overrides { question: Some("Why?".to_owned()), ..Overrides::default() };
     let loaded = load(&source, env, &overrides);
     match loaded.spec {
-        Ok(_) => Read::Loads { n_notices: loaded.notices.len() },
+        Ok(spec) => Read::Loads { n_notices: loaded.notices.len(), features: features(&spec) },
         Err(_) if RateTable::load(&source, env).is_ok() => Read::RateTable,
         Err(problems) => Read::Needs(wants(&problems)),
     }
+}
+
+/// Returns what the agents of a config work with.
+fn features(spec: &RunSpec) -> BTreeSet<&'static str> {
+    let tools = || spec.agents.iter().map(|agent| &agent.tooling);
+    let any = |has: fn(&Tooling) -> bool| tools().any(has);
+    let files = &spec.files;
+    let table = [
+        ("a workspace", any(|tools| tools.workspace.is_some())),
+        ("a command line", any(|tools| tools.commands.is_some())),
+        ("MCP servers", any(|tools| !tools.mcp_servers.is_empty())),
+        ("MCP servers that all share", any(|tools| tools.mcp_servers.iter().any(|s| s.shared))),
+        ("Python tools", any(|tools| !tools.python_tools.is_empty())),
+        ("a list of tasks", any(|tools| tools.planning)),
+        ("a look at images", any(|tools| tools.read_media)),
+        ("permissions", any(|tools| tools.permissions.is_some())),
+        ("hooks", any(|tools| !tools.hooks.is_empty())),
+        (
+            "names of tools allowed or excluded",
+            any(|tools| {
+                let of_servers =
+                    |s: &McpServerSpec| s.allowed_tools.is_some() || !s.exclude_tools.is_empty();
+                tools.allowed_tools.is_some()
+                    || !tools.exclude_tools.is_empty()
+                    || tools.mcp_servers.iter().any(of_servers)
+            }),
+        ),
+        ("context paths", !files.context_paths.is_empty()),
+        ("planning mode", files.planning_mode),
+        (
+            "commands in a container",
+            any(|tools| {
+                let mode = tools.commands.as_ref().and_then(|commands| commands.sandbox);
+                mode == Some(SandboxMode::Container)
+            }),
+        ),
+    ];
+    table.into_iter().filter(|(_, has)| *has).map(|(feature, _)| feature).collect()
 }
 
 /// Returns what is missing, each once.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use massgen_protocol::{AgentId, AgentSpec, CallTimeouts, Tooling};
+use massgen_protocol::{AgentId, AgentSpec, CallTimeouts};
 
 use crate::backend::{Around, Backend, Place as Standing, backend, file_name};
 use crate::known::AGENT;
@@ -13,6 +13,7 @@ use crate::rate_limits::RateTable;
 use crate::reader::Reader;
 use crate::section::Section;
 use crate::sensitivity::sensitivity;
+use crate::tooling::{TeamTools, Tools, Wishes};
 
 /// Largest team. One process has been seen to run a thousand.
 pub(crate) const AGENTS_MAX: usize = 5_000;
@@ -26,15 +27,20 @@ pub(crate) struct Roster {
     pub agents: Vec<AgentSpec>,
     /// Largest file that an agent is shown, where it is another than usual.
     pub media_bytes_max: BTreeMap<AgentId, u64>,
+    /// What agents say for the whole team, in their order.
+    pub wishes: Vec<Wishes>,
+}
+
+/// What every agent's backend is read with.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a> {
+    pub timeouts: CallTimeouts,
+    pub rates: &'a RateTable,
+    pub tools: TeamTools,
 }
 
 /// Reads `agents`, or `agent` for a team of one.
-pub(crate) fn agents(
-    reader: &mut Reader<'_>,
-    top: &mut Section<'_>,
-    timeouts: CallTimeouts,
-    rates: &RateTable,
-) -> Roster {
+pub(crate) fn agents(reader: &mut Reader<'_>, top: &mut Section<'_>, common: Common<'_>) -> Roster {
     let (many, one) = (top.take("agents"), top.take("agent"));
     let nodes: Vec<(&Node, String)> = match (&many, &one) {
         (Some(many), Some(one)) => {
@@ -71,12 +77,13 @@ pub(crate) fn agents(
     let mut ids: BTreeMap<String, Place> = BTreeMap::new();
     let mut roster = Roster::default();
     let mut folders: BTreeSet<String> = BTreeSet::new();
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for (n, (node, path)) in nodes.into_iter().enumerate() {
-        let team = (timeouts, rates);
-        let Some((mut agent, media_bytes_max)) = agent(reader, node, path, n, team, &mut ids)
-        else {
-            continue;
-        };
+        let Some(read) = agent(reader, node, path, n, common, &mut ids) else { continue };
+        let Read { mut agent, media_bytes_max, tools } = read;
+        refuse_shared_folder(reader, &tools, &mut places);
+        roster.wishes.push(tools.wishes);
+        agent.tooling = tools.tooling;
         if let Some(program) = &mut agent.backend.program {
             program.cwd = own_folder(&program.cwd, &agent.id, &mut folders);
         }
@@ -101,14 +108,46 @@ fn own_folder(cwd: &str, agent: &AgentId, taken: &mut BTreeSet<String>) -> Strin
     own
 }
 
+/// A folder that is named in full is used as it is: two agents in it would be one.
+fn refuse_shared_folder(
+    reader: &mut Reader<'_>,
+    tools: &Tools,
+    places: &mut BTreeMap<String, Place>,
+) {
+    let (Some(workspace), Some((at, path))) = (&tools.tooling.workspace, &tools.cwd_at) else {
+        return;
+    };
+    let cwd = workspace.cwd.trim_end_matches('/');
+    if !cwd.starts_with('/') {
+        return;
+    }
+    if let Some(first) = places.get(cwd) {
+        let message = format!("two agents work in `{}`", shown(cwd));
+        let hint = format!(
+            "the first is in line {}; a relative `cwd` gives each a folder of its own",
+            first.line
+        );
+        reader.error(*at, path, message, Some(hint));
+        return;
+    }
+    places.insert(cwd.to_owned(), *at);
+}
+
+/// An agent as it was read.
+struct Read {
+    agent: AgentSpec,
+    media_bytes_max: u64,
+    tools: Tools,
+}
+
 fn agent(
     reader: &mut Reader<'_>,
     node: &Node,
     path: String,
     n: usize,
-    (timeouts, rates): (CallTimeouts, &RateTable),
+    common: Common<'_>,
     ids: &mut BTreeMap<String, Place>,
-) -> Option<(AgentSpec, u64)> {
+) -> Option<Read> {
     let mut section = Section::open(reader, node, path, &AGENT)?;
     let id = id(reader, &mut section, n, ids);
     let system_message = reader.text(section.given("system_message"));
@@ -118,7 +157,8 @@ fn agent(
     let backend = match backend_field {
         Some(field) if !field.node.is_null() => {
             let agent = id.as_deref().unwrap_or_default();
-            let around = Around { timeouts, rates, agent, place: Standing::OfAgent };
+            let Common { timeouts, rates, tools } = common;
+            let around = Around { timeouts, rates, agent, place: Standing::OfAgent, tools };
             backend(reader, field.node, field.path, around)
         }
         Some(_) | None => {
@@ -130,10 +170,10 @@ fn agent(
         }
     };
     section.finish(reader);
-    let (id, Backend { spec, media, media_bytes_max }) = (AgentId(id?), backend?);
+    let (id, Backend { spec, media, media_bytes_max, tools }) = (AgentId(id?), backend?);
     let agent =
         AgentSpec { system_message, voting_sensitivity, media, ..AgentSpec::new(id.0, spec) };
-    Some((agent, media_bytes_max))
+    Some(Read { agent, media_bytes_max, tools })
 }
 
 fn id(

@@ -24,6 +24,7 @@ use crate::params::params;
 use crate::rate_limits::{RateTable, rate_limits};
 use crate::reader::Reader;
 use crate::section::{Field, Section};
+use crate::tooling::{self, TeamTools, Tools};
 
 /// Largest number of tokens that can be set, far above any model's.
 pub(crate) const TOKENS_MAX: u64 = 100_000_000;
@@ -39,6 +40,8 @@ pub(crate) struct Around<'a> {
     /// Names the folder of an agent that is a program.
     pub agent: &'a str,
     pub place: Place,
+    /// What the team's sections say of tools.
+    pub tools: TeamTools,
 }
 
 /// Where the backend stands.
@@ -55,6 +58,7 @@ pub(crate) struct Backend {
     pub media: Vec<Media>,
     /// Largest file of `media`.
     pub media_bytes_max: u64,
+    pub tools: Tools,
 }
 
 /// Reads a backend.
@@ -93,6 +97,13 @@ pub(crate) fn backend(
     let media_bytes_max = media_bytes_max(reader, s).unwrap_or(MEDIA_BYTES_MAX_DEFAULT);
     let media = media(reader, s);
     let fallbacks = fallbacks::written(reader, s, around);
+    let tools = match around.place {
+        Place::OfAgent => tooling::tools(reader, s, kind, around.tools),
+        Place::Fallback => {
+            tooling::pass_over(reader, s);
+            Some(Tools::default())
+        }
+    };
     let speaks_responses = address
         .as_ref()
         .zip(kind)
@@ -134,7 +145,7 @@ pub(crate) fn backend(
     spec.rate_limits = own_rates.unwrap_or_else(|| around.rates.limits(&spec.kind, &spec.model));
     limits::fill(&mut spec, prices);
     spec.fallbacks = fallbacks?.into_iter().map(|fallback| fallback.of(&spec, around)).collect();
-    Some(Backend { spec, media: media?, media_bytes_max })
+    Some(Backend { spec, media: media?, media_bytes_max, tools: tools? })
 }
 
 /// Agents of other makers know their own model: whatever they call it is fine.

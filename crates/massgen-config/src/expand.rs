@@ -89,6 +89,14 @@ pub(crate) fn has_variable(text: &str) -> bool {
     pieces(text).any(|piece| matches!(piece, Piece::Variable(_)))
 }
 
+/// Returns the names of the variables in a text.
+pub(crate) fn variables(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).filter_map(|piece| match piece {
+        Piece::Variable(variable) => Some(variable.name),
+        Piece::Text(_) => None,
+    })
+}
+
 /// Returns whether a variable of this name holds something to be kept secret.
 pub(crate) fn is_secret_variable(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");

@@ -74,6 +74,35 @@ pub(crate) static BACKEND: SectionKeys = SectionKeys {
         "upload_files",
         "media_max_file_size_mb",
         "extra_body",
+        // What its agent works with.
+        "exclude_file_operation_mcps",
+        "mcp_servers",
+        "allowed_tools",
+        "exclude_tools",
+        "custom_tools",
+        "enable_mcp_command_line",
+        "command_line_allowed_commands",
+        "command_line_blocked_commands",
+        "command_line_execution_mode",
+        "command_line_timeout_seconds",
+        "command_line_docker_image",
+        "command_line_docker_memory_limit",
+        "command_line_docker_cpu_limit",
+        "command_line_docker_network_mode",
+        "command_line_docker_enable_sudo",
+        "sandbox",
+        "permissions",
+        "hooks",
+        "enable_multimodal_tools",
+        "enable_image_generation",
+        "enable_audio_generation",
+        "enable_video_generation",
+        "enable_file_generation",
+        "enable_web_fetch",
+        "concurrent_tool_execution",
+        "max_concurrent_tools",
+        "context_paths",
+        "enforce_read_before_delete",
         // Refused with a word on where they belong.
         "system_message",
         "system_prompt",
@@ -137,13 +166,26 @@ pub(crate) static ORCHESTRATOR: SectionKeys = SectionKeys {
         "sole_agent_votes",
         "seed",
         "prompts_dir",
+        "sandbox",
+        "context_paths",
+        "enable_multimodal_tools",
+        "snapshot_storage",
+        "agent_temporary_workspace",
     ],
     ignored: ORCHESTRATOR_IGNORED,
 };
 
 pub(crate) static COORDINATION: SectionKeys = SectionKeys {
     name: "`orchestrator.coordination`",
-    read: &["max_orchestration_restarts"],
+    read: &[
+        "max_orchestration_restarts",
+        "enable_agent_task_planning",
+        "task_planning_filesystem_mode",
+        "enable_planning_mode",
+        "planning_mode_instruction",
+        "write_mode",
+        "drift_conflict_policy",
+    ],
     ignored: COORDINATION_IGNORED,
 };
 
@@ -171,6 +213,111 @@ pub(crate) static TIMEOUTS: SectionKeys = SectionKeys {
     ignored: &[],
 };
 
+pub(crate) static MCP_SERVER: SectionKeys = SectionKeys {
+    name: "a server of `mcp_servers`",
+    read: &[
+        "type",
+        "name",
+        "command",
+        "args",
+        "env",
+        "cwd",
+        "url",
+        "headers",
+        "timeout",
+        "http_read_timeout",
+        "call_timeout",
+        "allowed_tools",
+        "exclude_tools",
+        "trusted",
+        "shared",
+        "security",
+    ],
+    ignored: &["defer_loading", "strict", "description"],
+};
+
+pub(crate) static MCP_SECURITY: SectionKeys = SectionKeys {
+    name: "`security` of a server",
+    read: &[
+        "level",
+        "allow_localhost",
+        "allow_private_ips",
+        "allowed_executables",
+        "allowed_hostnames",
+        "resolve_dns",
+        "env",
+    ],
+    ignored: &[],
+};
+
+pub(crate) static CUSTOM_TOOL: SectionKeys = SectionKeys {
+    name: "a tool of `custom_tools`",
+    read: &["function", "func", "name", "path", "category", "description", "preset_args"],
+    ignored: &["default_params", "defer_loading", "strict"],
+};
+
+pub(crate) static HOOK_EVENTS: SectionKeys =
+    SectionKeys { name: "`backend.hooks`", read: &["PreToolUse", "PostToolUse"], ignored: &[] };
+
+pub(crate) static HOOK_LIST: SectionKeys =
+    SectionKeys { name: "hooks of an event", read: &["override", "hooks"], ignored: &[] };
+
+pub(crate) static HOOK: SectionKeys = SectionKeys {
+    name: "a hook",
+    read: &["handler", "type", "matcher", "timeout", "fail_closed"],
+    ignored: &["name", "description"],
+};
+
+pub(crate) static PERMISSIONS: SectionKeys = SectionKeys {
+    name: "`backend.permissions`",
+    read: &[
+        "enabled",
+        "role",
+        "rules",
+        "automation_default",
+        "approval_mode",
+        "approval_dir",
+        "approval_timeout_seconds",
+        "audit",
+    ],
+    ignored: &["persist_approvals", "settings_path", "max_consecutive_auto"],
+};
+
+pub(crate) static PERMISSION_RULES: SectionKeys = SectionKeys {
+    name: "`backend.permissions.rules`",
+    read: &["deny", "allow", "ask"],
+    ignored: &[],
+};
+
+pub(crate) static SANDBOX: SectionKeys = SectionKeys {
+    name: "`orchestrator.sandbox`",
+    read: &["mode", "require", "network", "limits", "read_paths"],
+    ignored: &[],
+};
+
+pub(crate) static SANDBOX_OF_AGENT: SectionKeys =
+    SectionKeys { name: "`backend.sandbox`", read: &["mode", "network"], ignored: &[] };
+
+pub(crate) static SANDBOX_LIMITS: SectionKeys = SectionKeys {
+    name: "`orchestrator.sandbox.limits`",
+    read: &[
+        "processes",
+        "memory",
+        "cpu_seconds",
+        "file_size",
+        "open_files",
+        "output",
+        "time_seconds",
+    ],
+    ignored: &[],
+};
+
+pub(crate) static CONTEXT_PATH: SectionKeys = SectionKeys {
+    name: "an entry of `context_paths`",
+    read: &["path", "permission", "protected_paths"],
+    ignored: &[],
+};
+
 static SECTIONS: &[&SectionKeys] = &[
     &TOP,
     &AGENT,
@@ -184,6 +331,7 @@ static SECTIONS: &[&SectionKeys] = &[
     &COORDINATION,
     &BUDGET,
     &TIMEOUTS,
+    &SANDBOX,
 ];
 
 /// Any of these at the top level marks a config of a MassGen that is long gone.
@@ -331,7 +479,6 @@ const BACKEND_IGNORED: &[&str] = &[
     "agent_temporary_workspace",
     "agent_temporary_workspace_parent",
     "allow_midstream_peer_updates_before_checklist_submit",
-    "allowed_tools",
     "approval_mode",
     "audio_generation_backend",
     "audio_generation_model",
@@ -344,30 +491,19 @@ const BACKEND_IGNORED: &[&str] = &[
     "checkpoint_gated_patterns",
     "checkpoint_guidance",
     "checkpoint_mode",
-    "command_line_allowed_commands",
-    "command_line_blocked_commands",
-    "command_line_docker_cpu_limit",
     "command_line_docker_credentials",
-    "command_line_docker_enable_sudo",
-    "command_line_docker_image",
-    "command_line_docker_memory_limit",
-    "command_line_docker_network_mode",
     "command_line_docker_packages",
-    "command_line_execution_mode",
     "command_line_srt_allow_read",
     "command_line_srt_allow_unix_sockets",
     "command_line_srt_deny_read",
     "command_line_srt_network_allowed_domains",
     "command_line_srt_read_mode",
     "computer_environment",
-    "concurrent_tool_execution",
-    "context_paths",
     "context_write_access_enabled",
     "coordination_mode",
     "copilot_permission_policy",
     "copilot_system_message_mode",
     "criteria_mode",
-    "custom_tools",
     "custom_tools_path",
     "dangerously_skip_permissions",
     "debug_delay_after_n_tools",
@@ -381,15 +517,10 @@ const BACKEND_IGNORED: &[&str] = &[
     "display_height",
     "display_width",
     "drift_conflict_policy",
-    "enable_audio_generation",
     "enable_code_based_tools",
     "enable_computer_use",
     "enable_execution_trace_analyzer",
-    "enable_file_generation",
-    "enable_image_generation",
     "enable_interrupt_resume",
-    "enable_mcp_command_line",
-    "enable_multimodal_tools",
     "enable_nlip",
     "enable_novelty_on_iteration",
     "enable_programmatic_flow",
@@ -397,11 +528,7 @@ const BACKEND_IGNORED: &[&str] = &[
     "enable_rate_limit",
     "enable_strict_tool_use",
     "enable_tool_search",
-    "enable_video_generation",
-    "enforce_read_before_delete",
     "exclude_custom_tools",
-    "exclude_file_operation_mcps",
-    "exclude_tools",
     "extra_query",
     "fairness_enabled",
     "fairness_lead_cap_answers",
@@ -410,7 +537,6 @@ const BACKEND_IGNORED: &[&str] = &[
     "function_calling_mode",
     "gap_report_mode",
     "group_config",
-    "hooks",
     "image_generation_backend",
     "image_generation_model",
     "improvements",
@@ -420,12 +546,10 @@ const BACKEND_IGNORED: &[&str] = &[
     "learning_capture_mode",
     "main_agent",
     "max_checklist_calls_per_round",
-    "max_concurrent_tools",
     "max_incomplete_response_retries",
     "max_interrupts_per_turn",
     "max_mcp_message_history",
     "max_midstream_injections_per_round",
-    "mcp_servers",
     "memory",
     "multimodal_config",
     "nlip",
@@ -435,7 +559,6 @@ const BACKEND_IGNORED: &[&str] = &[
     "output_schema",
     "permission_mode",
     "permission_policy",
-    "permissions",
     "plan_depth",
     "plan_target_chunks",
     "plan_target_steps",
@@ -476,20 +599,17 @@ const BACKEND_IGNORED: &[&str] = &[
 ];
 
 const ORCHESTRATOR_IGNORED: &[&str] = &[
-    "agent_temporary_workspace",
     "allow_midstream_peer_updates_before_checklist_submit",
     "audio_generation_backend",
     "audio_generation_model",
     "checklist_first_answer",
     "checklist_require_gap_report",
-    "context_paths",
     "coordination_mode",
     "debug_final_answer",
     "defer_peer_updates_until_restart",
     "disable_injection",
     "docker",
     "dspy",
-    "enable_multimodal_tools",
     "enable_nlip",
     "fairness_enabled",
     "fairness_lead_cap_answers",
@@ -508,7 +628,6 @@ const ORCHESTRATOR_IGNORED: &[&str] = &[
     "skills_directory",
     "skip_coordination_rounds",
     "skip_voting",
-    "snapshot_storage",
     "timeout",
     "type",
     "video_generation_backend",
@@ -534,14 +653,11 @@ const COORDINATION_IGNORED: &[&str] = &[
     "compression_target_ratio",
     "criteria_mode",
     "disable_final_only_round_capture_fallback",
-    "drift_conflict_policy",
-    "enable_agent_task_planning",
     "enable_changedoc",
     "enable_evaluator_personas",
     "enable_execution_trace_analyzer",
     "enable_memory_filesystem_mode",
     "enable_novelty_on_iteration",
-    "enable_planning_mode",
     "enable_quality_rethink_on_iteration",
     "enable_subagents",
     "evaluation_criteria_generator",
@@ -566,7 +682,6 @@ const COORDINATION_IGNORED: &[&str] = &[
     "plan_target_chunks",
     "plan_target_steps",
     "plan_thoroughness",
-    "planning_mode_instruction",
     "pre_collab_voting_threshold",
     "prompt_improver",
     "response_depth",
@@ -589,11 +704,9 @@ const COORDINATION_IGNORED: &[&str] = &[
     "subagent_runtime_mode",
     "subagent_types",
     "task_decomposer",
-    "task_planning_filesystem_mode",
     "use_skills",
     "use_two_tier_workspace",
     "web_review",
-    "write_mode",
 ];
 
 #[cfg(test)]

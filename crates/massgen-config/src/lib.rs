@@ -33,6 +33,7 @@
 //! | | `backoff_seconds`, `backoff_max_seconds` | first and longest pause of a failing agent |
 //! | | `salvage_text`, `sole_agent_votes` | see `Policy` |
 //! | | `seed` | of every random choice; from the question where absent |
+//! | | `sandbox` | `os` (default), `container`, `off`, `require`, or a map; see `docs/reference/tool-keys.md` |
 //! | | `prompts_dir` | folder with `NAME.md` in place of our prompt texts |
 //! | `orchestrator.budget` | `max_calls`, `max_tokens`, `max_cost_usd`, `max_seconds` | hard bounds of the run |
 //! | | `soft_percent` | part of a bound after which agents are told to decide |
@@ -43,6 +44,9 @@
 //! | | `rate_limits` | see `docs/reference/backend-keys.md`, which has all keys of a backend |
 //! | | `fallbacks` | models, or whole backends, called where this one cannot be |
 //! | | `command`, `args`, `env`, `cwd` | an agent that is a program |
+//! | | `sandbox` | of its agent's commands: `mode`, `network` |
+//! | | `enable_web_fetch` | a tool that fetches pages |
+//! | | `command_line_timeout_seconds` | of a command that names none |
 //! | | `tries_max` | tries of one call |
 //! | | `script` | file of a `scripted` backend |
 //! | top level | `rate_limits` | limits by type and model |
@@ -58,6 +62,7 @@ mod backend;
 mod command_line;
 mod environment;
 mod expand;
+mod files;
 mod foreign;
 mod host;
 mod known;
@@ -76,9 +81,11 @@ mod scalar;
 mod section;
 mod sensitivity;
 mod suggest;
+mod tooling;
 
 pub use environment::{Environment, Overrides};
 pub use expand::expand_again;
+pub use files::{context_in_question, place_paths};
 pub use load::{Loaded, QUESTION_BYTES_MAX, Source, decode, load};
 pub use media::{MEDIA_BYTES_MAX_DEFAULT, media_endings, media_of_path};
 pub use parse::SOURCE_BYTES_MAX;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use massgen_protocol::{AgentId, FilesSpec, Prices, Question, RunSpec};
+use massgen_protocol::{AgentId, Prices, Question, RunSpec};
 
-use crate::agents::{Roster, agents};
+use crate::agents::{Common, Roster, agents};
+use crate::files::take_wishes;
 use crate::known::{TOP, V1_MARKERS};
 use crate::node::{Kind, Node};
 use crate::parse::parse;
@@ -114,7 +115,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) 
     if is_v1(reader, &top) {
         return None;
     }
-    let team = team(reader, &mut top, overrides);
+    let mut team = team(reader, &mut top, overrides);
     let mut rates = RateTable::default();
     if let Some(field) = top.given("rate_limits") {
         rates.read(reader, field.node, field.path);
@@ -122,8 +123,10 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) 
     if let Some(table) = &overrides.rate_limits {
         rates.extend(table);
     }
-    let roster = agents(reader, &mut top, team.timeouts, &rates);
-    let Roster { mut agents, media_bytes_max } = roster;
+    let common = Common { timeouts: team.timeouts, rates: &rates, tools: team.tools };
+    let roster = agents(reader, &mut top, common);
+    let Roster { mut agents, media_bytes_max, wishes } = roster;
+    take_wishes(reader, &mut team.files, &wishes);
     let question = question(reader, &mut top, overrides);
     top.finish(reader);
     if let Some(system_message) = &overrides.system_message {
@@ -138,10 +141,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, root: &Node, overrides: &Overrides) 
         reader.report.notice(*at, path, message, Some(hint.to_owned()));
     }
     let question = question?;
-    let Team { policy, seed, prompts_dir, .. } = team;
+    let Team { policy, seed, prompts_dir, files, .. } = team;
     let seed = seed.unwrap_or_else(|| seed_of(&question));
     let question = Question { text: question };
-    let files = FilesSpec::default();
     let toolsets = Vec::new();
     let spec = RunSpec { question, agents, policy, seed, prompts_dir, files, toolsets };
     Some(Run { spec, media_bytes_max })

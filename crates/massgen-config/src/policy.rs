@@ -1,15 +1,18 @@
 //! `orchestrator` and `timeout_settings` to the rules of coordination.
 
 use massgen_protocol::{
-    AnswerNovelty, Budget, CallTimeouts, FinalPresentation, OnNewAnswer, Policy, SelfVote, TieBreak,
+    AnswerNovelty, Budget, CallTimeouts, FilesSpec, FinalPresentation, OnNewAnswer, Policy,
+    SelfVote, TieBreak,
 };
 
 use crate::Overrides;
+use crate::files::{of_coordination, of_orchestrator};
 use crate::known::{BUDGET, COORDINATION, ORCHESTRATOR, TIMEOUTS};
 use crate::problem::Place;
 use crate::reader::{Least, Reader, SECONDS_MAX};
 use crate::section::{Field, Section};
 use crate::sensitivity::sensitivity;
+use crate::tooling::TeamTools;
 
 /// Most answers an agent, a team, may be allowed: each sends everybody back to work.
 const ANSWERS_MAX: u32 = 1_000;
@@ -60,6 +63,8 @@ pub(crate) struct Team {
     pub timeouts: CallTimeouts,
     pub seed: Option<u64>,
     pub prompts_dir: Option<String>,
+    pub files: FilesSpec,
+    pub tools: TeamTools,
     /// Where the budget in money was written.
     pub cost_at: Option<(Place, String)>,
 }
@@ -104,11 +109,13 @@ fn orchestrator(reader: &mut Reader<'_>, mut section: Section<'_>, team: &mut Te
     if let Some(mut coordination) = s.section(r, "coordination", &COORDINATION) {
         let field = coordination.given("max_orchestration_restarts");
         set(&mut policy.restarts_max, r.count32(field, 0..=RESTARTS_MAX));
+        of_coordination(r, &mut coordination, &mut team.files, &mut team.tools);
         coordination.finish(r);
     }
     if let Some(section) = s.section(r, "budget", &BUDGET) {
         policy.budget = budget(r, section, &mut team.cost_at);
     }
+    of_orchestrator(r, s, &mut team.files, &mut team.tools);
     team.seed = r.count(s.given("seed"), 0..=u64::MAX);
     team.prompts_dir = r.text(s.given("prompts_dir")).filter(|dir| !dir.trim().is_empty());
     section.finish(r);

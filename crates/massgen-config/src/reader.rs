@@ -140,6 +140,56 @@ impl Reader<'_> {
         texts.into_iter().collect()
     }
 
+    /// Reads a path as it is written; `~/` is the home folder.
+    pub fn path(&mut self, field: Field<'_>, expected: &str) -> Option<String> {
+        if field.node.is_null() {
+            self.mismatch(&field, expected);
+            return None;
+        }
+        let (at, place) = (field.node.at, field.path.clone());
+        let path = self.text(Some(field))?;
+        let path = path.trim();
+        if path.is_empty() || path.contains('\0') {
+            self.error(at, &place, format!("expected {expected}"), None);
+            return None;
+        }
+        Some(match (path.strip_prefix("~/"), self.env.vars.get("HOME")) {
+            (Some(rest), Some(home)) => format!("{}/{rest}", home.trim_end_matches('/')),
+            (Some(_), None) | (None, _) => path.to_owned(),
+        })
+    }
+
+    /// Reads a list of paths; one is a list of one.
+    pub fn paths(&mut self, field: Field<'_>) -> Vec<String> {
+        let nodes = match &field.node.kind {
+            Kind::Scalar { .. } => std::slice::from_ref(field.node),
+            Kind::List(items) => items.as_slice(),
+            Kind::Map(_) => {
+                self.mismatch(&field, "a list of paths");
+                return Vec::new();
+            }
+        };
+        let mut paths = Vec::new();
+        for (n, node) in nodes.iter().enumerate() {
+            let path = format!("{}[{n}]", field.path);
+            let read = self.path(Field { node, key_at: field.key_at, path }, "a path");
+            paths.extend(read);
+        }
+        paths
+    }
+
+    /// Reads a number of bytes; `512m` and `2g` are meant as powers of 1024.
+    pub fn bytes(&mut self, field: Option<Field<'_>>, bounds: RangeInclusive<u64>) -> Option<u64> {
+        let field = field?;
+        let read = scalar(field.node).and_then(byte_count);
+        let read = read.filter(|n| bounds.contains(n));
+        if read.is_none() {
+            let (low, high) = (bounds.start(), bounds.end());
+            self.mismatch(&field, &format!("bytes from {low} to {high}, like `512m` or `2g`"));
+        }
+        read
+    }
+
     fn expanded(&mut self, text: &str, at: Place, path: &str, used: Use) -> Option<String> {
         let errors = match expand(text, self.env, used) {
             Ok(expanded) => return Some(expanded.into_owned()),
@@ -230,7 +280,7 @@ impl Reader<'_> {
             .map(|dollars| (dollars * 1_000_000.0).round() as u64)
     }
 
-    fn decimal(
+    pub fn decimal(
         &mut self,
         field: &Field<'_>,
         bounds: RangeInclusive<f64>,
@@ -252,8 +302,9 @@ impl Reader<'_> {
         choices: &[(&'static str, T)],
     ) -> Option<T> {
         let field = field?;
-        let written = scalar(field.node).map(str::to_ascii_lowercase);
-        let found = choices.iter().find(|(name, _)| written.as_deref() == Some(name));
+        let plain = |text: &str| text.to_ascii_lowercase().replace('_', "-");
+        let written = scalar(field.node).map(plain);
+        let found = choices.iter().find(|(name, _)| written == Some(plain(name)));
         if found.is_none() {
             let names: Vec<String> = choices.iter().map(|(name, _)| format!("`{name}`")).collect();
             self.mismatch(&field, &format!("one of {}", names.join(", ")));
@@ -333,6 +384,24 @@ impl Reader<'_> {
         }
         is_secret
     }
+}
+
+/// `2g`, `512MiB`, `1.5 GB`, `4096`.
+fn byte_count(text: &str) -> Option<u64> {
+    let lower = text.to_ascii_lowercase();
+    let end = lower.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(lower.len());
+    let (digits, unit) = lower.split_at(end);
+    let factor = match unit {
+        "" | "b" => 1.0,
+        "k" | "kb" | "kib" => 1024.0,
+        "m" | "mb" | "mib" => 1024.0 * 1024.0,
+        "g" | "gb" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tb" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return None,
+    };
+    let bytes = number(digits.trim())?.as_f64() * factor;
+    // Exact up to 2^53, far above every bound that is checked with it.
+    (bytes.fract() == 0.0 && (0.0..=1e15).contains(&bytes)).then_some(bytes as u64)
 }
 
 fn looks_like_key(value: &str) -> bool {

@@ -7,13 +7,37 @@
 //!
 //! Everything here blocks: callers in async code go through a thread that may.
 
+mod descent;
+mod error;
+mod gc;
 mod guard;
+mod intake;
+mod object;
+mod pack;
 mod places;
 mod policy;
+mod record;
+mod removal;
+mod restore;
+mod scan;
+mod shared;
+mod skipping;
+mod sparse;
+mod statcache;
+mod store;
+mod tree;
+mod tree_file;
 
+pub use error::StoreError;
+pub use gc::Freed;
 pub use guard::{
     BuildTrees, Contents, CopyUp, Guard, GuardError, Kind, LaidView, Listed, Made, Overwrite,
     Sharing, Stat, Walk, WalkOptions, Walked, Written,
 };
+pub use object::ObjectId;
 pub use places::{Places, PlacesError, RunPlaces};
 pub use policy::{Denial, EXCLUDED_NAMES, PathPolicy, Zone};
+pub use restore::Restored;
+pub use scan::{Ignored, SkipReason, Skipped, Stop, TakeOptions, Taken};
+pub use store::{Limits, Store};
+pub use tree::{Entry, Modified, Node, Tree};

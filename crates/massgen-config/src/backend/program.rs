@@ -35,9 +35,6 @@ pub(super) fn program(
             let hint = "for example `type: acp`".to_owned();
             reader.report.notice(field.key_at, &field.path, message, Some(hint));
         }
-        if let Some(field) = section.given("cwd") {
-            reader.report.ignored(field.key_at, &section.path, "cwd");
-        }
         return Some(None);
     };
     let n_errors = reader.report.n_errors();

@@ -162,17 +162,15 @@ fn what_cannot_be_started_is_told() {
 
 #[test]
 fn keys_of_programs_mean_nothing_to_a_model() {
-    let (program, said) =
-        read("groq", "command: x, env: {A: 1}, cwd: w", &[], |reader, section, kind| {
-            program::program(reader, section, kind, "a")
-        });
+    let (program, said) = read("groq", "command: x, env: {A: 1}", &[], |reader, section, kind| {
+        program::program(reader, section, kind, "a")
+    });
     assert_eq!(program, Some(None));
     assert_eq!(
         said,
         [
             "`command` has an effect with types that are programs only",
             "`env` has an effect with types that are programs only",
-            "`cwd` is known to MassGen and has no effect in this version",
         ]
     );
 }

@@ -21,7 +21,7 @@ const OWN: &[(&str, &str)] = &[
     ("exclude_tools", "[write]"),
     ("disallowed_tools", "[bash]"),
     ("permission_mode", "plan"),
-    ("permissions", "{role: reader}"),
+    ("permissions", "{role: read-only}"),
     ("hooks", "{}"),
     ("enable_mcp_command_line", "true"),
     ("command_line_execution_mode", "docker"),

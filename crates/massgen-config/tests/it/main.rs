@@ -8,6 +8,7 @@ mod leaks;
 mod limits;
 mod quick;
 mod secrets;
+mod tools;
 
 use massgen_config::{Environment, Loaded, Overrides, Problem, Source, load};
 use massgen_protocol::RunSpec;

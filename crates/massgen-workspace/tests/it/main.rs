@@ -5,3 +5,4 @@ mod guard;
 mod guard_escape;
 mod places;
 mod policy;
+mod snapshots;

@@ -38,7 +38,8 @@ fn the_deepest_folder_decides() {
     let open: Result<(), Denial> = Ok(());
     let own = "/state/workspaces/r/agent1";
     // Path, access, outcome while coordinating, outcome while presenting.
-    let table: Vec<(String, Access, Result<(), Denial>, Result<(), Denial>)> = vec![
+    type Row = (String, Access, Result<(), Denial>, Result<(), Denial>);
+    let table: Vec<Row> = vec![
         (format!("{own}/workspace"), Read, open.clone(), open.clone()),
         (format!("{own}/workspace/a/b"), Write, open.clone(), open.clone()),
         (format!("{own}/workspace/.env"), Write, open.clone(), open.clone()),
