@@ -17,6 +17,9 @@ const TOOLS_MAX: usize = 256;
 
 /// What the Python package keeps its own tools in.
 const PACKAGE: &str = "massgen/";
+/// Its one tool that comes with us too, for first configs; the module that has it.
+const SUM: &str = "two_num_tool";
+const SUM_MODULE: &str = "massgen.tool._basic._two_num_tool";
 /// Its tool that looks at images, for which there is one of ours.
 const SEES_IMAGES: &str = "understand_image";
 
@@ -91,7 +94,12 @@ fn entry(
         r.error(names_at, &names_path, message, Some(hint));
         return;
     }
-    let Some(file) = file.flatten().filter(|file| !is_of_package(file)) else {
+    let is_sum = functions.iter().all(|function| function == SUM);
+    let file = match file.flatten() {
+        Some(file) if !is_of_package(&file) => Some(file),
+        Some(_) | None => is_sum.then(|| SUM_MODULE.to_owned()),
+    };
+    let Some(file) = file else {
         return left_out(r, &functions, file_at, &file_path, custom);
     };
     if !is_python(&file) {

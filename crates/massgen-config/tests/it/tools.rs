@@ -209,15 +209,21 @@ fn functions_of_python_files_are_tools() {
 #[test]
 fn tools_of_the_python_package_are_named_and_left_out() {
     let text = with_backend(
-        "custom_tools: [{name: [two_num_tool], function: [two_num_tool], \
+        "custom_tools: [{name: [sum], function: [two_num_tool], \
          path: massgen/tool/_basic/_two_num_tool.py}, {name: x, function: y}, \
+         {name: [z], function: [crawl], path: massgen/tool/crawl.py}, \
          {name: [understand_image], function: [understand_image], path: massgen/tool/u.py}]",
     );
     let tools = spec(&text).agents.remove(0).tooling;
-    assert!(tools.python_tools.is_empty() && tools.read_media);
+    assert!(tools.read_media);
+    let [sum] = &tools.python_tools[..] else { panic!("{:?}", tools.python_tools) };
+    assert_eq!(
+        (sum.name.as_str(), sum.path.as_str()),
+        ("sum", "massgen.tool._basic._two_num_tool")
+    );
     let said = notices(&text);
     for told in [
-        "`two_num_tool` is a tool of MassGen's Python package",
+        "`crawl` is a tool of MassGen's Python package",
         "`y` is a tool of",
         "`read_media`, which is built in, takes the place of `understand_image`",
     ] {

@@ -17,30 +17,68 @@ pub(super) const PATHS_MAX: usize = 1_000;
 /// Servers whose tools are file tools under other names.
 const FILE_SERVERS: [&str; 3] = ["filesystem", "workspace_tools", "workspace_copy"];
 
+/// Tools of ours that run a command, under the names of their arguments.
 const COMMAND_TOOLS: [&str; 4] =
     ["execute_command", "start_background_shell", "bash", "run_command"];
+const COMMAND_KEYS: [&str; 3] = ["command", "cmd", "script"];
 
-/// Arguments that are paths, and of these the ones that are only read by a tool that copies.
-const PATH_KEYS: [&str; 17] = [
-    "path",
-    "paths",
-    "file_path",
-    "file",
-    "filename",
-    "source",
-    "source_path",
-    "source_base_path",
-    "destination",
-    "destination_path",
-    "destination_base_path",
-    "target",
-    "dir1",
-    "dir2",
-    "file1",
-    "file2",
-    "directory",
+/// Tools of ours that touch files.
+const FILE_TOOLS: [&str; 19] = [
+    "read_text_file",
+    "read_file",
+    "read_multiple_files",
+    "read_media",
+    "get_file_info",
+    "list_directory",
+    "list_directory_with_sizes",
+    "directory_tree",
+    "search_files",
+    "search_text",
+    "compare_files",
+    "compare_directories",
+    "write_file",
+    "edit_file",
+    "create_directory",
+    "move_file",
+    "delete_file",
+    "delete_files_batch",
+    "share_insight",
 ];
-const SOURCE_KEYS: [&str; 3] = ["source", "source_path", "source_base_path"];
+const COPYING: [&str; 2] = ["copy_file", "copy_files_batch"];
+
+/// Arguments of file tools that are no paths, without `_` and in small letters. Tools take
+/// paths under many names, so that every other text counts as one.
+const CONTENTS: [&str; 27] = [
+    "content",
+    "contents",
+    "text",
+    "data",
+    "edits",
+    "oldtext",
+    "newtext",
+    "oldstring",
+    "newstring",
+    "pattern",
+    "regex",
+    "query",
+    "glob",
+    "name",
+    "include",
+    "exclude",
+    "includepatterns",
+    "excludepatterns",
+    "filepattern",
+    "sortby",
+    "encoding",
+    "insight",
+    "finding",
+    "message",
+    "context",
+    "description",
+    "type",
+];
+/// Of a tool that copies, what is only read.
+const SOURCES: [&str; 4] = ["source", "sourcepath", "sourcebasepath", "from"];
 
 /// One thing that a call does.
 #[derive(Debug)]
@@ -102,38 +140,46 @@ impl Facts {
         let (server, tool) = names(name);
         let mut subjects: Vec<(Subject, Risk)> = Vec::new();
         let mut is_cut = false;
-        let is_file_tool = server.is_none_or(|server| FILE_SERVERS.contains(&server));
-        let line = arguments.get("command").or_else(|| arguments.get("cmd"));
-        let runs_command = server.is_none_or(|server| server == "command_line")
-            && (COMMAND_TOOLS.contains(&tool) || (line.is_some() && effect != ToolEffect::Read));
-        let url = arguments.get("url").and_then(Value::as_str);
-        if let Some(line) = line.filter(|_| runs_command) {
-            let line = command_line(line);
-            let script = shell::split(&line);
-            let locate = |path: &String| Location::of(path, scene.workspace);
-            let reads = script.reads.iter().map(locate);
-            subjects.extend(reads.map(|file| (Subject::ReadFile(file), Risk::Read)));
-            let writes = script.writes.iter().map(locate);
-            subjects.extend(writes.map(|file| (Subject::WriteFile(file), Risk::Undoable)));
-            let risk = risk::of_script(&script, scene.is_confined);
-            let is_confined = scene.is_confined;
-            subjects.push((Subject::Command { line, script, is_confined }, risk));
-        } else if let Some(url) = url.filter(|_| server.is_none() || is_fetch(tool)) {
-            subjects.push((Subject::ReadUrl(url.trim().to_owned()), Risk::Network));
+        let is_file_server = server.is_some_and(|server| FILE_SERVERS.contains(&server));
+        let copies = COPYING.contains(&tool);
+        let is_file_tool =
+            is_file_server || (server.is_none() && (copies || FILE_TOOLS.contains(&tool)));
+        let runs_command =
+            COMMAND_TOOLS.contains(&tool) && server.is_none_or(|server| server == "command_line");
+        let fetches = is_fetch(tool) || server.is_none_or(|server| server == "fetch");
+        if runs_command {
+            let lines = COMMAND_KEYS.iter().filter_map(|key| arguments.get(*key));
+            for line in lines {
+                let line = command_line(line);
+                let script = shell::split(&line);
+                let locate = |path: &String| Location::of(path, scene.workspace);
+                let reads = script.reads.iter().map(locate);
+                subjects.extend(reads.map(|file| (Subject::ReadFile(file), Risk::Read)));
+                let writes = script.writes.iter().map(locate);
+                subjects.extend(writes.map(|file| (Subject::WriteFile(file), Risk::Undoable)));
+                let is_confined = scene.is_confined;
+                let risk = risk::of_script(&script, is_confined);
+                subjects.push((Subject::Command { line, script, is_confined }, risk));
+            }
         } else if is_file_tool {
             let mut paths = Vec::new();
             collect(arguments, &mut paths);
             is_cut = paths.len() > PATHS_MAX;
             for (key, path) in paths.into_iter().take(PATHS_MAX) {
                 let location = Location::of(&path, scene.workspace);
-                let only_reads = effect == ToolEffect::Read
-                    || (tool.contains("copy") && SOURCE_KEYS.contains(&key.as_str()));
+                let is_source =
+                    (copies || tool.contains("copy")) && SOURCES.contains(&key.as_str());
+                let only_reads = effect == ToolEffect::Read || is_source || tool == "share_insight";
                 subjects.push(if only_reads {
                     (Subject::ReadFile(location), Risk::Read)
                 } else {
                     (Subject::WriteFile(location), Risk::Undoable)
                 });
             }
+        } else if fetches {
+            let urls = arguments.values().filter_map(Value::as_str).filter(|text| is_url(text));
+            subjects
+                .extend(urls.map(|url| (Subject::ReadUrl(url.trim().to_owned()), Risk::Network)));
         }
         if subjects.is_empty() {
             subjects.push(match server {
@@ -293,23 +339,32 @@ fn command_line(value: &Value) -> String {
     }
 }
 
-/// Finds paths at any depth.
+/// Finds what may be paths, at any depth, each with the plain name of its argument.
 fn collect(arguments: &Map<String, Value>, paths: &mut Vec<(String, String)>) {
     for (name, value) in arguments {
-        let key = PATH_KEYS.contains(&name.as_str()).then_some(name.as_str());
-        collect_value(value, key, paths);
+        let name = name.to_ascii_lowercase().replace('_', "");
+        if !CONTENTS.contains(&name.as_str()) {
+            collect_value(value, &name, paths);
+        }
     }
 }
 
-fn collect_value(value: &Value, key: Option<&str>, paths: &mut Vec<(String, String)>) {
-    match (value, key) {
-        (Value::String(path), Some(key)) if paths.len() <= PATHS_MAX => {
-            paths.push((key.to_owned(), path.clone()));
+fn collect_value(value: &Value, name: &str, paths: &mut Vec<(String, String)>) {
+    match value {
+        // Numbers and flags may come as text.
+        Value::String(text) if text.parse::<f64>().is_ok() || text.parse::<bool>().is_ok() => {}
+        Value::String(path) if paths.len() <= PATHS_MAX => {
+            paths.push((name.to_owned(), path.clone()));
         }
-        (Value::Array(items), key) => items.iter().for_each(|item| collect_value(item, key, paths)),
-        (Value::Object(inner), _) => collect(inner, paths),
-        (Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_), _) => {}
+        Value::Array(items) => items.iter().for_each(|item| collect_value(item, name, paths)),
+        Value::Object(inner) => collect(inner, paths),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+fn is_url(text: &str) -> bool {
+    let text = text.trim_start().to_ascii_lowercase();
+    text.starts_with("http://") || text.starts_with("https://")
 }
 
 fn host(url: &str) -> &str {

@@ -110,6 +110,7 @@ impl Launch {
         let McpTransport::Stdio { command, args, env, cwd } = &self.spec.transport else {
             return Err("it has an address, not a command".to_owned());
         };
+        let args = &filled_in(args, env);
         let mut environment = self.environment(env);
         let path = environment.get("PATH").map(OsString::from).unwrap_or_default();
         let program = reach::find(command, &path).ok_or_else(|| {
@@ -257,6 +258,17 @@ fn fetches(command: &str, args: &[String]) -> bool {
 fn make(folder: &Path) -> Result<(), String> {
     std::fs::create_dir_all(folder)
         .map_err(|error| format!("its folder `{}` cannot be made: {error}", folder.display()))
+}
+
+/// Puts secrets into the arguments that name them: the config keeps them in the environment
+/// of the server alone, because arguments are written down.
+fn filled_in(args: &[String], env: &BTreeMap<String, HeaderText>) -> Vec<String> {
+    let fill = |arg: &String| {
+        env.iter().filter(|_| arg.contains("${")).fold(arg.clone(), |arg, (name, text)| {
+            arg.replace(&format!("${{{name}}}"), text.expose())
+        })
+    };
+    args.iter().map(fill).collect()
 }
 
 #[cfg(test)]
