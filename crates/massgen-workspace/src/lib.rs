@@ -8,6 +8,7 @@
 //! Everything here blocks: callers in async code go through a thread that may.
 
 mod descent;
+mod diff;
 mod error;
 mod gc;
 mod guard;
@@ -27,7 +28,9 @@ mod statcache;
 mod store;
 mod tree;
 mod tree_file;
+mod views;
 
+pub use diff::{Change, ChangeKind, DiffOptions, TreeDiff};
 pub use error::StoreError;
 pub use gc::Freed;
 pub use guard::{
@@ -41,3 +44,4 @@ pub use restore::Restored;
 pub use scan::{Ignored, SkipReason, Skipped, Stop, TakeOptions, Taken};
 pub use store::{Limits, Store};
 pub use tree::{Entry, Modified, Node, Tree};
+pub use views::{Changes, View, ViewMode, Views};

@@ -1,8 +1,10 @@
 //! Workspaces, snapshots and views on a real file system.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod diffs;
 mod guard;
 mod guard_escape;
 mod places;
 mod policy;
 mod snapshots;
+mod views;
