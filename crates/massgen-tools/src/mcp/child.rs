@@ -33,6 +33,7 @@ impl ChildTransport {
     pub(super) fn spawn(
         mut command: Command,
         words: &Arc<LastWords>,
+        connect: Duration,
     ) -> io::Result<ChildTransport> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
@@ -46,7 +47,7 @@ impl ChildTransport {
             words.listen(stderr);
         }
         let pipes = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_MAX);
-        Ok(ChildTransport { pipes, tree: Tree::of(child), probe: Probe::default() })
+        Ok(ChildTransport { pipes, tree: Tree::of(child), probe: Probe::new(connect) })
     }
 }
 
@@ -87,20 +88,25 @@ impl Transport<RoleClient> for ChildTransport {
 
 /// The question for a server's era. Old servers should refuse it; some say nothing, and some
 /// answer it long after, when they are asked something else already.
-#[derive(Default)]
 struct Probe {
+    patience: Duration,
     asked: Option<(RequestId, Instant)>,
     late: Vec<RequestId>,
 }
 
 impl Probe {
+    /// Leaves most of the time to connect to the handshake after it.
+    fn new(connect: Duration) -> Probe {
+        Probe { patience: PROBE.min(connect / 3), asked: None, late: Vec::new() }
+    }
+
     fn sent(&mut self, message: &ClientJsonRpcMessage) {
         let JsonRpcMessage::Request(request) = message else { return };
         if let Some((id, _)) = self.asked.take() {
             self.late.push(id);
         }
         if matches!(request.request, ClientRequest::DiscoverRequest(_)) {
-            self.asked = Some((request.id.clone(), Instant::now() + PROBE));
+            self.asked = Some((request.id.clone(), Instant::now() + self.patience));
         }
     }
 

@@ -145,7 +145,7 @@ async fn begin(
     let begun = match &launch.spec.transport {
         McpTransport::Stdio { .. } => {
             let command = launch.command().map_err(Failure::Start)?;
-            let transport = ChildTransport::spawn(command, words)
+            let transport = ChildTransport::spawn(command, words, launch.connect())
                 .map_err(|error| Failure::Start(format!("it cannot be started: {error}")))?;
             serve_client_with_lifecycle(handler, transport, mode).await
         }

@@ -4,3 +4,4 @@
 
 mod builtin;
 mod desk;
+mod mcp;

@@ -1,0 +1,1 @@
+//! Servers behind an address.

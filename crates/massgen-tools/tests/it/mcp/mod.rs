@@ -1,0 +1,7 @@
+//! Servers of the Model Context Protocol: faulty ones of ours, and real ones.
+
+mod bench;
+mod calls;
+mod http;
+mod restarts;
+mod starts;
