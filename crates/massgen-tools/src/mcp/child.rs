@@ -12,11 +12,12 @@ use rmcp::model::{JsonRpcMessage, ServerJsonRpcMessage};
 use rmcp::transport::Transport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::failure::Redactor;
+use super::launch::Prepared;
 use super::limits::{GRACE, LAST_LINE_MAX, LAST_LINES, MESSAGE_MAX, PROBE};
 use super::text;
 
@@ -24,30 +25,34 @@ use super::text;
 /// server prints a greeting where its messages go.
 pub(super) struct ChildTransport {
     pipes: AsyncRwTransport<RoleClient, ChildStdout, ChildStdin>,
-    tree: Tree,
+    family: Family,
     probe: Probe,
 }
 
 impl ChildTransport {
     /// Starts the command in a process group of its own.
     pub(super) fn spawn(
-        mut command: Command,
+        prepared: Prepared,
         words: &Arc<LastWords>,
         connect: Duration,
     ) -> io::Result<ChildTransport> {
+        let Prepared { mut command, supervised } = prepared;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.kill_on_drop(true);
         #[cfg(unix)]
         command.process_group(0);
+        // A supervisor that is killed cannot end the others.
+        command.kill_on_drop(!supervised);
         let mut child = command.spawn()?;
-        let missing = || io::Error::other("a pipe of the process is missing");
-        let stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = child.stdout.take().ok_or_else(missing)?;
-        if let Some(stderr) = child.stderr.take() {
-            words.listen(stderr);
-        }
+        let stdin = child.stdin.take();
+        let stdout = child.stdout.take();
+        let stderr = child.stderr.take();
+        let family = Family::of(child, supervised);
+        let (Some(stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
+            return Err(io::Error::other("a pipe of the process is missing"));
+        };
+        words.listen(stderr);
         let pipes = AsyncRwTransport::new(stdout, stdin).with_max_line_length(MESSAGE_MAX);
-        Ok(ChildTransport { pipes, tree: Tree::of(child), probe: Probe::new(connect) })
+        Ok(ChildTransport { pipes, family, probe: Probe::new(connect) })
     }
 }
 
@@ -81,7 +86,7 @@ impl Transport<RoleClient> for ChildTransport {
     async fn close(&mut self) -> io::Result<()> {
         // A server that reads no more keeps the pipe locked by a message that does not fit.
         let _ = timeout(Duration::from_millis(100), self.pipes.close()).await;
-        self.tree.end().await;
+        self.family.end().await;
         Ok(())
     }
 }
@@ -135,22 +140,33 @@ impl Probe {
 }
 
 /// A process with all it started. Ends with the value.
-struct Tree {
+struct Family {
     child: Child,
-    #[cfg(unix)]
-    group: Option<rustix::process::Pid>,
+    hold: Hold,
 }
 
-impl Tree {
+enum Hold {
+    /// The sandbox's supervisor ends all that ever came of the process.
+    Supervised(massgen_sandbox::Tree),
+    /// A trusted server's; what leaves the group is trusted to end by itself.
     #[cfg(unix)]
-    fn of(child: Child) -> Tree {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Tree { child, group: id.and_then(rustix::process::Pid::from_raw) }
-    }
+    Group(rustix::process::Pid),
+    Alone,
+}
 
-    #[cfg(not(unix))]
-    fn of(child: Child) -> Tree {
-        Tree { child }
+impl Family {
+    fn of(child: Child, supervised: bool) -> Family {
+        if supervised {
+            let tree = massgen_sandbox::Tree::of(&child);
+            return Family { child, hold: Hold::Supervised(tree) };
+        }
+        #[cfg(unix)]
+        let group = child.id().and_then(|id| i32::try_from(id).ok());
+        #[cfg(unix)]
+        if let Some(group) = group.and_then(rustix::process::Pid::from_raw) {
+            return Family { child, hold: Hold::Group(group) };
+        }
+        Family { child, hold: Hold::Alone }
     }
 
     /// Waits for the end that closed pipes mean, then asks for it, then makes it.
@@ -163,27 +179,31 @@ impl Tree {
         let _ = timeout(GRACE, self.child.wait()).await;
     }
 
-    #[cfg(unix)]
     fn ask(&self) {
-        if let Some(group) = self.group {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::TERM);
+        match &self.hold {
+            Hold::Supervised(tree) => tree.ask(),
+            #[cfg(unix)]
+            Hold::Group(group) => {
+                let _ = rustix::process::kill_process_group(*group, rustix::process::Signal::TERM);
+            }
+            Hold::Alone => {}
         }
     }
-
-    #[cfg(not(unix))]
-    fn ask(&self) {}
 
     fn kill(&mut self) {
         // Once only: later the number may belong to somebody else.
-        #[cfg(unix)]
-        if let Some(group) = self.group.take() {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        match std::mem::replace(&mut self.hold, Hold::Alone) {
+            Hold::Supervised(tree) => tree.end(),
+            #[cfg(unix)]
+            Hold::Group(group) => {
+                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+            }
+            Hold::Alone => {}
         }
-        let _ = self.child.start_kill();
     }
 }
 
-impl Drop for Tree {
+impl Drop for Family {
     fn drop(&mut self) {
         self.kill();
     }

@@ -8,7 +8,7 @@ use massgen_protocol::{HeaderText, McpTransport};
 use rmcp::model::ErrorData;
 use rmcp::service::{ClientInitializeError, ServiceError};
 use rmcp::transport::streamable_http_client::{
-    AuthRequiredError, HttpStatusError, InsufficientScopeError,
+    AuthRequiredError, HttpStatusError, InsufficientScopeError, StreamableHttpError,
 };
 
 use super::limits::FAILURE_MAX;
@@ -97,7 +97,7 @@ pub(super) fn may_be_old(error: &ClientInitializeError) -> bool {
         ClientInitializeError::TransportError { error, .. } => {
             find::<AuthRequiredError>(error.error.as_ref()).is_none()
                 && find::<InsufficientScopeError>(error.error.as_ref()).is_none()
-                && !find::<reqwest::Error>(error.error.as_ref()).is_some_and(|e| e.is_connect())
+                && !request_in(error.error.as_ref()).is_some_and(reqwest::Error::is_connect)
         }
         _ => true,
     }
@@ -163,7 +163,7 @@ fn of_transport(error: &(dyn Error + 'static)) -> String {
         };
         return format!("it answers HTTP {}{later}", refused.status);
     }
-    if let Some(request) = find::<reqwest::Error>(error) {
+    if let Some(request) = request_in(error) {
         let cause = find::<io::Error>(request).map(|error| text::line(&error.to_string(), 200));
         let cause = cause.map(|cause| format!(": {cause}")).unwrap_or_default();
         return match (request.is_connect(), request.is_timeout()) {
@@ -179,6 +179,14 @@ fn of_transport(error: &(dyn Error + 'static)) -> String {
     let said = text::line(&error.to_string(), FAILURE_MAX);
     let said = said.strip_prefix("unexpected server response: ").unwrap_or(&said);
     format!("it answers {said}")
+}
+
+/// Returns the request's failure, which the transport's names, but not as its source.
+fn request_in<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e reqwest::Error> {
+    match find::<StreamableHttpError<reqwest::Error>>(error) {
+        Some(StreamableHttpError::Client(request)) => Some(request),
+        _ => find::<reqwest::Error>(error),
+    }
 }
 
 fn find<'e, E: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e E> {

@@ -52,9 +52,12 @@ const PASSED_ON_TO_TRUSTED: [&str; 5] =
 /// Computing time a server may use up in its life: a run is long, a loop is longer.
 const CPU_SECONDS: u64 = 24 * 3_600;
 
-/// Addresses a server may reserve. What runs JavaScript or WebAssembly reserves tens of
-/// gigabytes of them and uses next to none.
-const ADDRESS_BYTES_MIN: u64 = 1 << 40;
+/// A command, ready to be spawned.
+pub(super) struct Prepared {
+    pub command: Command,
+    /// The sandbox's supervisor is started, and ends what it starts.
+    pub supervised: bool,
+}
 
 /// One server and where it is to run.
 #[derive(Clone)]
@@ -106,7 +109,7 @@ impl Launch {
     }
 
     /// Returns the command of a server that is a child process. Makes its folders.
-    pub(super) fn command(&self) -> Result<Command, String> {
+    pub(super) fn command(&self) -> Result<Prepared, String> {
         let McpTransport::Stdio { command, args, env, cwd } = &self.spec.transport else {
             return Err("it has an address, not a command".to_owned());
         };
@@ -130,17 +133,20 @@ impl Launch {
         if self.spec.trusted {
             let mut made = Command::new(&program);
             made.args(args).env_clear().envs(&environment).current_dir(&cwd);
-            return Ok(made);
+            return Ok(Prepared { command: made, supervised: false });
         }
         let fetches = fetches(command, args);
         if fetches {
             self.keep_what_is_fetched(args, &mut environment)?;
         }
         let confinement = self.confinement(&program, args, &path, cwd, fetches);
-        let args: Vec<OsString> = args.iter().map(OsString::from).collect();
-        let env: Vec<(OsString, OsString)> =
-            environment.into_iter().map(|(name, text)| (name.into(), text.into())).collect();
-        confined(&self.seat.sandbox, &confinement, &program, &args, &env)
+        let program = program.to_str().ok_or("the path of its program is no UTF-8")?;
+        let command = self
+            .seat
+            .sandbox
+            .command(&confinement, program, args, &environment)
+            .map_err(|error| format!("it cannot be confined: {error}"))?;
+        Ok(Prepared { command, supervised: true })
     }
 
     fn environment(&self, given: &BTreeMap<String, HeaderText>) -> BTreeMap<String, String> {
@@ -150,11 +156,6 @@ impl Launch {
             .chain(passed_on)
             .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
             .collect();
-        if !self.spec.trusted {
-            let scratch = self.seat.scratch.to_string_lossy().into_owned();
-            environment.insert("HOME".to_owned(), scratch.clone());
-            environment.insert("TMPDIR".to_owned(), scratch);
-        }
         environment
             .extend(given.iter().map(|(name, text)| (name.clone(), text.expose().to_owned())));
         environment
@@ -207,18 +208,21 @@ impl Launch {
     ) -> Confinement {
         let mut confinement = self.seat.confinement.clone();
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        confinement.read.extend(reach::needed(program, args, path, home.as_deref()));
-        confinement.read.push(cwd.clone());
-        confinement.write.push(self.seat.scratch.clone());
         if fetches {
             confinement.write.push(self.cache(args));
         }
+        let mut read = reach::needed(program, args, path, home.as_deref());
+        read.push(cwd.clone());
+        // What may be written may be read; listed twice, it may only be read.
+        read.retain(|path| !confinement.write.iter().any(|above| path.starts_with(above)));
+        confinement.read.extend(read);
+        // Its home directory, and where its temporary files go.
+        confinement.scratch = Some(self.seat.scratch.clone());
         confinement.cwd = cwd;
         if fetches || self.has_keys() {
             confinement.network = NetworkPolicy::On;
         }
         confinement.limits.cpu_seconds = confinement.limits.cpu_seconds.max(CPU_SECONDS);
-        confinement.limits.memory_bytes = confinement.limits.memory_bytes.max(ADDRESS_BYTES_MIN);
         confinement
     }
 
@@ -228,16 +232,6 @@ impl Launch {
         let McpTransport::Stdio { env, .. } = &self.spec.transport else { return false };
         env.values().any(|text| matches!(text, HeaderText::Expanded { .. }))
     }
-}
-
-fn confined(
-    _sandbox: &Sandbox,
-    _confinement: &Confinement,
-    _program: &Path,
-    _args: &[OsString],
-    _env: &[(OsString, OsString)],
-) -> Result<Command, String> {
-    Err("it is not `trusted`, and nothing confines it yet".to_owned())
 }
 
 /// Returns whether a program fetches what it runs.

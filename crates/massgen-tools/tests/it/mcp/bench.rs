@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use massgen_protocol::{
     AgentIndex, HeaderText, McpServerSpec, McpTransport, NetworkPolicy, RoundId, RoundKind,
-    SandboxLimits, ToolCallId, ToolOutput, ToolReport,
+    SandboxLimits, SandboxSpec, ToolCallId, ToolOutput, ToolReport,
 };
-use massgen_sandbox::{Confinement, Sandbox};
+use massgen_sandbox::{Confinement, Helper, Sandbox};
 use massgen_tools::mcp::{Rooms, Servers, Wanted};
 use massgen_tools::{Invocation, Reports, ToolSource};
 use serde_json::{Map, Value, json};
@@ -63,17 +63,29 @@ pub fn wanted<'a>(agent: u16, workspace: &Path, servers: &'a [McpServerSpec]) ->
         servers,
         allowed_tools: None,
         exclude_tools: &[],
-        sandbox: Arc::new(Sandbox {}),
+        sandbox: sandbox(),
         confinement: Confinement {
             cwd: workspace.to_owned(),
             write: vec![workspace.to_owned()],
             read: Vec::new(),
             hidden: Vec::new(),
+            scratch: None,
             network: NetworkPolicy::Off,
             limits: SandboxLimits::default(),
         },
         workspace: Some(workspace.to_owned()),
     }
+}
+
+/// Returns what confines servers on this machine, found once.
+pub fn sandbox() -> Arc<Sandbox> {
+    static FOUND: OnceLock<Arc<Sandbox>> = OnceLock::new();
+    let probe = || {
+        let helper =
+            Helper { program: env!("CARGO_BIN_EXE_massgen-tools-helper").into(), args: vec![] };
+        Arc::new(Sandbox::probe(&SandboxSpec::default(), helper).unwrap())
+    };
+    FOUND.get_or_init(probe).clone()
 }
 
 pub fn rooms(dir: &Path) -> Rooms {

@@ -2,6 +2,7 @@
 
 mod bench;
 mod calls;
+mod confined;
 mod http;
 mod restarts;
 mod starts;
