@@ -55,7 +55,7 @@ impl Prompts {
         let told = found.iter().map(|one| {
             let (from, n) = (one.from, one.n);
             let file = one.file.map_or(String::new(), |file| {
-                format!(" evidence=\"{from}/insights/{n}/{}\"", inline(file).replace('"', "'"))
+                format!(" evidence=\"{from}-insight-{n}/{}\"", inline(file).replace('"', "'"))
             });
             let text = block(one.text, REASON_CHARS_MAX);
             format!("<insight from=\"{from}\"{file}>\n{text}\n</insight>")

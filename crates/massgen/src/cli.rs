@@ -306,6 +306,56 @@ pub enum RunsCommand {
         /// what was wasted
         #[arg(long)]
         cost: bool,
+
+        /// List the files that belong to each answer
+        #[arg(long, conflicts_with = "cost")]
+        files: bool,
+    },
+
+    /// Show what changed between the files of two answers
+    #[command(after_help = "Examples:\n  massgen runs diff agent1.1 agent2.1\n  \
+                            massgen runs diff agent1.1 agent1.2 --run 20260131-1425")]
+    Diff {
+        /// Answer, as `agent1.1`
+        #[arg(value_name = "ANSWER")]
+        from: String,
+
+        /// Answer, as `agent2.1`
+        #[arg(value_name = "ANSWER")]
+        to: String,
+
+        /// Name of the run, a beginning of it that is unique, or `latest`
+        #[arg(long, value_name = "RUN", default_value = "latest")]
+        run: String,
+    },
+
+    /// Write the files of an answer into a folder
+    #[command(after_help = "Example:\n  massgen runs restore agent2.1 ./agent2")]
+    Restore {
+        /// Answer, as `agent1.1`
+        #[arg(value_name = "ANSWER")]
+        answer: String,
+
+        /// Folder to write to; it is made, and has to be empty if it is there
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+
+        /// Name of the run, a beginning of it that is unique, or `latest`
+        #[arg(long, value_name = "RUN", default_value = "latest")]
+        run: String,
+    },
+
+    /// Free the disk of what no run needs any more
+    #[command(after_help = "Examples:\n  massgen runs gc --dry-run\n  \
+                            massgen runs gc --older-than 30")]
+    Gc {
+        /// Also remove the files of runs that ended more than so many days ago; their logs stay
+        #[arg(long, value_name = "DAYS")]
+        older_than: Option<u32>,
+
+        /// Say what would be removed, and remove nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

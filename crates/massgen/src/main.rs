@@ -4,7 +4,9 @@ mod approvals;
 mod attachments;
 mod cli;
 mod command;
+mod context;
 mod demo;
+mod equipment;
 mod error;
 mod output;
 mod panic;
@@ -24,6 +26,9 @@ use error::{CliError, Exit};
 
 fn main() -> ExitCode {
     if let Some(exit) = command::bridge::run_if_asked() {
+        return exit;
+    }
+    if let Some(exit) = command::sandbox::run_if_asked() {
         return exit;
     }
     panic::install();

@@ -14,6 +14,7 @@ use massgen_protocol::RunSpec;
 
 use crate::attachments;
 use crate::cli::RunArgs;
+use crate::context;
 use crate::error::CliError;
 use crate::settings;
 
@@ -77,7 +78,12 @@ pub fn build(
     };
     attachments::attach(&mut team.spec, &arguments.attachments)?;
     attachments::read(&mut team.spec, &media_bytes_max, team.config_path.as_deref())?;
-    place_programs(&mut team.spec);
+    let cwd = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    if let Some(folder) = &arguments.output_dir {
+        team.spec.files.output_dir = Some(cwd(folder).to_string_lossy().into_owned());
+    }
+    team.spec.files.confirm |= arguments.confirm;
+    context::add(&mut team.spec, &arguments.context)?;
     let budget = &mut team.spec.policy.budget;
     if let Some(dollars) = arguments.max_cost {
         // Bounded by the command line, so nothing is lost.
@@ -104,23 +110,7 @@ fn from_config(path: &Path, env: &Environment, overrides: &Overrides) -> Result<
 /// Everything that is wrong with the config now.
 pub fn spec_of_config(path: &Path, question: &str, env: &Environment) -> Result<RunSpec, CliError> {
     let overrides = Overrides { question: Some(question.to_owned()), ..Overrides::default() };
-    let mut spec = from_config(path, env, &overrides)?.spec.map_err(told)?;
-    place_programs(&mut spec);
-    Ok(spec)
-}
-
-/// Agents that are programs may change where they are, so their folders are named in full.
-fn place_programs(spec: &mut RunSpec) {
-    let backends = spec.agents.iter_mut().map(|agent| &mut agent.backend);
-    let backends = backends.flat_map(|backend| {
-        let fallbacks = backend.fallbacks.iter_mut().filter_map(|spec| spec.program.as_mut());
-        fallbacks.chain(backend.program.as_mut())
-    });
-    for program in backends {
-        if let Ok(absolute) = std::path::absolute(&program.cwd) {
-            program.cwd = absolute.to_string_lossy().into_owned();
-        }
-    }
+    from_config(path, env, &overrides)?.spec.map_err(told)
 }
 
 /// Reads the file of `--rate-limit`; without one, the limits that come with MassGen hold.

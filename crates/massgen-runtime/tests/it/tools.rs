@@ -124,7 +124,7 @@ async fn findings_reach_the_others_without_a_restart_and_pictures_are_shown() {
     for (server, own, other) in [(&first, "agent1", "agent2"), (&second, "agent2", "agent1")] {
         let last = server.requests().last().unwrap().body.to_string();
         assert!(last.contains(&format!("{other} has counted two")), "{last}");
-        assert!(last.contains(&format!("{other}/insights/1/count.txt")), "{last}");
+        assert!(last.contains(&format!("{other}-insight-1/count.txt")), "{last}");
         assert!(!last.contains(&format!("{own} has counted two")), "{last}");
         assert!(last.contains("data:image/png;base64,aGk="), "{last}");
     }

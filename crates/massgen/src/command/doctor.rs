@@ -11,7 +11,8 @@ use std::path::Path;
 use calls::Tried;
 use massgen_config::{Environment, team_from_env};
 use massgen_models::LocalServer;
-use massgen_protocol::{BackendType, RunSpec, backend_types};
+use massgen_protocol::{BackendType, RunSpec, SandboxSpec, backend_types};
+use massgen_sandbox::{Rung, Sandbox};
 use serde_json::json;
 
 use super::follow;
@@ -59,8 +60,13 @@ pub fn run(arguments: &DoctorArgs, global: &GlobalArgs) -> Result<Exit, CliError
     } else {
         Vec::new()
     };
-    let mut checks =
-        vec![state(&global.state_dir), keys(&env), local_servers(&servers), terminal(global)];
+    let mut checks = vec![
+        state(&global.state_dir),
+        keys(&env),
+        local_servers(&servers),
+        confinement(),
+        terminal(global),
+    ];
     let spec = calls::team(arguments, &env, &servers)?;
     checks.push(match (&arguments.config, &spec) {
         (Some(path), Some(spec)) => described_team(path, spec),
@@ -126,6 +132,33 @@ fn try_to_write(folder: &Path) -> io::Result<()> {
 }
 
 /// Which keys of backends that this build calls are set.
+/// What holds back the commands that agents run.
+fn confinement() -> Check {
+    let name = "sandbox";
+    let probed = super::sandbox::helper().map_err(|error| error.to_string()).and_then(|helper| {
+        Sandbox::probe(&SandboxSpec::default(), helper).map_err(|refused| refused.to_string())
+    });
+    let sandbox = match probed {
+        Ok(sandbox) => sandbox,
+        Err(found) => return Check { name, verdict: Verdict::Missing, found, remedy: None },
+    };
+    let mut found = sandbox.describe().join("; ");
+    if !sandbox.missing().is_empty() {
+        found.push_str("; not protected: ");
+        found.push_str(&sandbox.missing().join(", "));
+    }
+    let (verdict, remedy) = match sandbox.rung() {
+        Rung::Off => (
+            Verdict::Missing,
+            Some(
+                "install bubblewrap, or set `sandbox: container` with Docker or Podman".to_owned(),
+            ),
+        ),
+        Rung::Bubblewrap | Rung::Landlock | Rung::Container => (Verdict::Ok, None),
+    };
+    Check { name, verdict, found, remedy }
+}
+
 fn keys(env: &Environment) -> Check {
     let name = "keys";
     let is_set = |key: &str| env.vars.get(key).is_some_and(|value| !value.trim().is_empty());

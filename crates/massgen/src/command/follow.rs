@@ -10,6 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::approvals;
 use crate::cli::GlobalArgs;
+use crate::equipment::Held;
 use crate::error::{CliError, Exit};
 use crate::output::{Ending, Output};
 
@@ -40,6 +41,7 @@ pub async fn follow(
     session: Session,
     output: &mut dyn Output,
     global: &GlobalArgs,
+    held: Option<Held>,
 ) -> Result<Exit, CliError> {
     crate::panic::name_run(session.path());
     let ops = session.ops();
@@ -62,9 +64,20 @@ pub async fn follow(
     if let Some(asking) = asking {
         asking.abort();
     }
+    let path = finished.path.clone();
+    let delivered = match &held {
+        Some(held) => held.deliver(finished.outcome.as_ref(), &path, global).await,
+        None => Ok(None),
+    };
+    if let Some(held) = held {
+        held.close().await;
+    }
     let interrupted = shown?;
     let ending = ending(finished, interrupted);
     output.end(&ending)?;
+    if let Some(delivered) = delivered? {
+        delivered.tell(global);
+    }
     Ok(ending.exit())
 }
 

@@ -9,6 +9,7 @@ use super::follow;
 use super::run::{from_start, options};
 use super::runs::find;
 use crate::cli::{GlobalArgs, ResumeArgs};
+use crate::equipment::{Equipped, For, equip};
 use crate::error::{CliError, Exit};
 use crate::{output, secrets, settings};
 
@@ -35,10 +36,13 @@ pub fn run(arguments: &ResumeArgs, global: &GlobalArgs) -> Result<Exit, CliError
         &settings::environment(global)?,
         config_path.as_deref().map(Path::new),
     )?;
-    let options = options(&spec, global, config_path.map(Into::into))?;
+    let mut options = options(&spec, global, config_path.map(Into::into))?;
     let mut output = output::choose(global, &run);
     follow::runtime()?.block_on(async {
+        let equipped = equip(&mut spec, For::Resumed(&run), global).await?;
+        let Equipped { seams, reserved: _, opening, held } = equipped;
+        (options.seams, options.opening) = (seams, opening);
         let session = Session::resume(run, spec, options).map_err(from_start)?;
-        follow::follow(session, output.as_mut(), global).await
+        follow::follow(session, output.as_mut(), global, held).await
     })
 }

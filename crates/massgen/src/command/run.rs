@@ -8,6 +8,7 @@ use massgen_runtime::{Seams, Session, SessionOptions, StartError};
 
 use super::follow;
 use crate::cli::{GlobalArgs, RunArgs};
+use crate::equipment::{Equipped, For, equip};
 use crate::error::{CliError, Exit};
 use crate::team::{self, Team};
 use crate::{demo, output, settings};
@@ -28,14 +29,16 @@ pub fn run(arguments: RunArgs, global: &GlobalArgs) -> Result<Exit, CliError> {
 }
 
 /// Starts a session and shows it to its end.
-pub async fn start(
-    spec: RunSpec,
-    options: SessionOptions,
+async fn start(
+    mut spec: RunSpec,
+    mut options: SessionOptions,
     global: &GlobalArgs,
 ) -> Result<Exit, CliError> {
+    let Equipped { seams, reserved, opening, held } = equip(&mut spec, For::New, global).await?;
+    (options.seams, options.reserved, options.opening) = (seams, reserved, opening);
     let session = Session::start(spec, options).map_err(from_start)?;
     let mut output = output::choose(global, session.run());
-    follow::follow(session, output.as_mut(), global).await
+    follow::follow(session, output.as_mut(), global, held).await
 }
 
 /// Returns what a session needs besides its spec.

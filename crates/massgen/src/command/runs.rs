@@ -7,7 +7,7 @@ use massgen_protocol::Outcome;
 use massgen_view::words;
 use serde_json::{Value, json};
 
-use super::cost;
+use super::{cost, files, gc};
 use crate::cli::{Format, GlobalArgs, RunsArgs, RunsCommand};
 use crate::error::{CliError, Exit};
 use crate::output::{Look, clean, one_line};
@@ -25,12 +25,22 @@ pub fn run(arguments: &RunsArgs, global: &GlobalArgs) -> Result<Exit, CliError> 
             let runs = massgen_log::list(&global.state_dir).map_err(from_log)?;
             if json { pretty(&runs.iter().map(as_json).collect()) } else { table(&runs, global) }
         }
-        Some(RunsCommand::Show { name, cost: true }) => {
+        Some(RunsCommand::Show { name, files: true, .. }) => {
+            files::listing(&find(global, name)?, json)?
+        }
+        Some(RunsCommand::Diff { from, to, run }) => {
+            files::diff(&find(global, run)?, from, to, json)?
+        }
+        Some(RunsCommand::Restore { answer, dir, run }) => {
+            files::restore(&find(global, run)?, answer, dir)?
+        }
+        Some(RunsCommand::Gc { older_than, dry_run }) => gc::gc(global, *older_than, *dry_run)?,
+        Some(RunsCommand::Show { name, cost: true, .. }) => {
             let run = find(global, name)?;
             let view = super::replay::folded(&run)?;
             if json { pretty(&cost::to_json(&run, &view)) } else { cost::tables(&view) }
         }
-        Some(RunsCommand::Show { name, cost: false }) => {
+        Some(RunsCommand::Show { name, cost: false, .. }) => {
             let run = find(global, name)?;
             super::replay::summary(&run, json, Look::of_stdout(global.no_color).terminal)?
         }

@@ -19,6 +19,7 @@ mod providers;
 mod python_faults;
 mod runs;
 mod settings;
+mod shared_work;
 mod signals;
 mod teams;
 mod tls;

@@ -1,0 +1,241 @@
+//! The workspaces of a run as its loop wants them: copied with each answer, shown to the
+//! others, and given back to whoever presents.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures::future::BoxFuture;
+use massgen_protocol::{Access, AgentIndex, AnswerId, ContextPath, RoundKind, SnapshotId};
+use massgen_runtime::{FilesView, Snapshots};
+use massgen_tools::builtin::InsightKeeper;
+use massgen_workspace::{
+    Changes, Guard, RunPlaces, Stop, Store, StoreError, TakeOptions, View, ViewMode, Views,
+};
+
+/// All that the agents of a run have of files.
+pub struct Files {
+    pub(super) store: Store,
+    pub(super) places: RunPlaces,
+    seats: BTreeMap<AgentIndex, Seat>,
+    pub(super) context: Vec<ContextPath>,
+    /// Notes of what must not be done twice, also after a resume.
+    notes: PathBuf,
+    /// What each agent sees now.
+    laid: Mutex<BTreeMap<AgentIndex, FilesView>>,
+}
+
+/// What one agent sees files by.
+struct Seat {
+    guard: Arc<Guard>,
+    views: Arc<Views>,
+    mode: ViewMode,
+}
+
+impl Files {
+    pub fn new(
+        store: Store,
+        places: RunPlaces,
+        guards: BTreeMap<AgentIndex, (Arc<Guard>, ViewMode)>,
+        context: Vec<ContextPath>,
+        run_path: &Path,
+    ) -> Files {
+        let mut seats = BTreeMap::new();
+        for (agent, (guard, mode)) in guards {
+            let Some(places) = places.of(agent) else { continue };
+            let views = Arc::new(Views::new(store.clone(), places.clone()));
+            let lifted = views.clone();
+            guard.set_copy_up(Arc::new(move |name| {
+                let copied = lifted.copy_up(name, &Stop::default());
+                copied.map_err(|error| std::io::Error::other(error.full_text()))
+            }));
+            seats.insert(agent, Seat { guard, views, mode });
+        }
+        let notes = run_path.join("presented");
+        Files { store, places, seats, context, notes, laid: Mutex::default() }
+    }
+
+    pub fn guard(&self, agent: AgentIndex) -> Option<Arc<Guard>> {
+        self.seats.get(&agent).map(|seat| seat.guard.clone())
+    }
+
+    /// Returns where the trees lie that several agents read.
+    pub fn shared_trees(&self) -> PathBuf {
+        self.store.dir().join("shared")
+    }
+
+    /// Returns where an agent's own copies of the user's files are made, if it presents.
+    pub fn copies_of(&self, agent: AgentIndex) -> PathBuf {
+        let own = self.places.of(agent).and_then(|places| places.temp.parent());
+        own.unwrap_or(self.places.dir()).join("yours")
+    }
+
+    /// Returns the copy of the `n`th context path that an agent may change if it presents.
+    pub fn copy_of(&self, agent: AgentIndex, n: usize) -> PathBuf {
+        let name = self.context.get(n).and_then(|path| Path::new(&path.path).file_name());
+        let name = name.map_or_else(|| "files".into(), |name| name.to_string_lossy().into_owned());
+        self.copies_of(agent).join(n.to_string()).join(name)
+    }
+
+    /// Returns what takes the evidence of an agent's findings.
+    pub fn keeper(self: &Arc<Files>, agent: AgentIndex) -> Arc<dyn InsightKeeper> {
+        Arc::new(Keeper { files: self.clone(), agent })
+    }
+
+    /// Copies a workspace as it is now.
+    pub(super) fn take_now(&self, agent: AgentIndex) -> Result<SnapshotId, StoreError> {
+        match self.places.of(agent) {
+            None => Ok(SnapshotId::empty()),
+            Some(places) => {
+                let taken = self.store.take(&places.workspace, &TakeOptions::default())?;
+                Ok(taken.id)
+            }
+        }
+    }
+
+    fn lay_out(&self, view: &FilesView) -> Result<(), String> {
+        let agent = view.round.agent;
+        let Some(Seat { guard, views, mode }) = self.seats.get(&agent) else { return Ok(()) };
+        let told = |error: StoreError| error.full_text();
+        let answers = view.answers.iter().map(|(answer, snapshot)| View {
+            name: answer.agent.alias().to_string(),
+            snapshot: snapshot.clone(),
+        });
+        let evidence = view.evidence.iter().map(|(from, n, snapshot)| View {
+            name: format!("{from}-insight-{n}"),
+            snapshot: snapshot.clone(),
+        });
+        let wanted: Vec<View> = answers.chain(evidence).collect();
+        let is_same_round =
+            self.laid().get(&agent).is_some_and(|before| before.round == view.round);
+        let changes = if is_same_round { Changes::Keep } else { Changes::Drop };
+        let laid = views.prepare(&wanted, *mode, changes, &Stop::default()).map_err(told)?;
+        guard.set_views(&laid).map_err(|error| error.full_text())?;
+        let presents = view.presents.as_ref().filter(|_| view.kind == RoundKind::Present);
+        guard.set_presenting(presents.is_some());
+        if let Some((answer, snapshot)) = presents {
+            self.give_back(agent, *answer, snapshot, &view.round.to_string()).map_err(told)?;
+            for (n, path) in self.context.iter().enumerate() {
+                let copy = self.copy_of(agent, n);
+                if path.access == Access::Write {
+                    guard
+                        .set_stand_in(Path::new(&path.path), &copy)
+                        .map_err(|error| error.full_text())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the chosen answer's files into its author's workspace, once for a presentation.
+    fn give_back(
+        &self,
+        agent: AgentIndex,
+        answer: AnswerId,
+        snapshot: &SnapshotId,
+        round: &str,
+    ) -> Result<(), StoreError> {
+        let note = self.notes.join(round.replace(['#', '/'], "-"));
+        let Some(places) = self.places.of(agent) else { return Ok(()) };
+        if note.exists() {
+            return Ok(());
+        }
+        let io = |doing: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |source| StoreError::Io { doing, path, source }
+        };
+        // What was made since is kept too: it can be had by the name in the note.
+        let restored = self.store.restore(snapshot, &places.workspace, &Stop::default())?;
+        for (n, path) in self.context.iter().enumerate() {
+            if path.access == Access::Write {
+                self.copy_context(agent, n, path)?;
+            }
+        }
+        fs::create_dir_all(&self.notes).map_err(io("create", &self.notes))?;
+        let text = format!("{answer} {}\nbefore {}\n", snapshot.0, restored.before.0);
+        fs::write(&note, text).map_err(io("write", &note))
+    }
+
+    fn copy_context(
+        &self,
+        agent: AgentIndex,
+        n: usize,
+        path: &ContextPath,
+    ) -> Result<(), StoreError> {
+        let copy = self.copy_of(agent, n);
+        let Some(parent) = copy.parent() else { return Ok(()) };
+        let base = self.base_of_context(path)?;
+        let target = if Path::new(&path.path).is_dir() { copy.as_path() } else { parent };
+        self.store.restore_new(&base, target, &Stop::default())
+    }
+
+    /// Keeps a context path as it is now.
+    pub(super) fn base_of_context(&self, path: &ContextPath) -> Result<SnapshotId, StoreError> {
+        let path = Path::new(&path.path);
+        let taken = match (path.is_dir(), path.parent(), path.file_name()) {
+            (false, Some(parent), Some(name)) => {
+                let only = Some(vec![PathBuf::from(name)]);
+                self.store.take(parent, &TakeOptions { only, ..TakeOptions::default() })?
+            }
+            _ => self.store.take(path, &TakeOptions::default())?,
+        };
+        Ok(taken.id)
+    }
+
+    fn laid(&self) -> MutexGuard<'_, BTreeMap<AgentIndex, FilesView>> {
+        self.laid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Behind the seam of the loop.
+pub struct Shelf(pub Arc<Files>);
+
+impl Snapshots for Shelf {
+    fn take(&self, answer: AnswerId) -> BoxFuture<'static, Result<SnapshotId, String>> {
+        let files = self.0.clone();
+        blocking(move || files.take_now(answer.agent).map_err(|error| error.full_text()))
+    }
+
+    fn has_files(&self, agent: AgentIndex) -> bool {
+        self.0.places.of(agent).is_some()
+    }
+
+    fn prepare(&self, view: FilesView) -> BoxFuture<'static, Result<(), String>> {
+        if self.0.laid().get(&view.round.agent) == Some(&view) {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        let files = self.0.clone();
+        blocking(move || {
+            files.lay_out(&view)?;
+            files.laid().insert(view.round.agent, view);
+            Ok(())
+        })
+    }
+}
+
+fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> BoxFuture<'static, Result<T, String>> {
+    Box::pin(async move {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) => Err(format!("the work on files broke off: {error}")),
+        }
+    })
+}
+
+struct Keeper {
+    files: Arc<Files>,
+    agent: AgentIndex,
+}
+
+impl InsightKeeper for Keeper {
+    fn keep(&self, path: &Path) -> Result<SnapshotId, String> {
+        let places = self.files.places.of(self.agent).ok_or("there is no workspace")?;
+        let only = Some(vec![path.to_owned()]);
+        let options = TakeOptions { only, ..TakeOptions::default() };
+        let taken = self.files.store.take(&places.workspace, &options);
+        taken.map(|taken| taken.id).map_err(|error| error.full_text())
+    }
+}
