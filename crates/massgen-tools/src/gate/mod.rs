@@ -16,12 +16,12 @@ mod approval;
 mod facts;
 mod glob;
 mod handshake;
+mod hooks;
 mod risk;
 mod rule;
 mod shell;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use massgen_protocol::{
     ApprovalBy, FilesSpec, PermissionAnswer, RoundId, RoundKind, SandboxMode, ToolCallId,
@@ -34,6 +34,7 @@ pub use rule::{RulesError, Verdict};
 use crate::{Equipment, Invocation};
 use approval::{Approvals, Asked};
 use facts::{Facts, Scene};
+use hooks::{HookFault, Hooks, Word};
 use rule::Rules;
 
 /// What a gate is made with besides the config.
@@ -56,6 +57,10 @@ pub enum GateError {
         "the folder of approvals lies in a workspace, where an agent could answer itself: `{0}`"
     )]
     AnswersItself(String),
+    #[error("the hook lies in a workspace, where an agent could rewrite it: `{0}`")]
+    RewritesItself(String),
+    #[error("`{0}` names no function: a hook is `/path/to/file.py:function` or `module.function`")]
+    Hook(String),
 }
 
 /// Stands in front of one agent's tools.
@@ -65,6 +70,7 @@ pub struct Gate {
     is_confined: bool,
     workspace: Option<PathBuf>,
     approvals: Approvals,
+    hooks: Hooks,
 }
 
 impl Gate {
@@ -85,7 +91,12 @@ impl Gate {
         let own_mode = tooling.commands.as_ref().and_then(|commands| commands.sandbox);
         let is_confined = own_mode.unwrap_or(files.sandbox.mode) != SandboxMode::Off;
         let approvals = Approvals::new(files.approval.clone(), setting.is_attended);
-        Ok(Gate { rules, only_plans: files.planning_mode, is_confined, workspace, approvals })
+        let hooks = Hooks::of(&tooling.hooks, setting.equipment).map_err(|fault| match fault {
+            HookFault::Handler(handler) => GateError::Hook(handler),
+            HookFault::InWorkspace(handler) => GateError::RewritesItself(handler),
+        })?;
+        let only_plans = files.planning_mode;
+        Ok(Gate { rules, only_plans, is_confined, workspace, approvals, hooks })
     }
 
     /// Decides about a call, asking whoever has to be asked. Dropping it withdraws the question.
@@ -97,20 +108,47 @@ impl Gate {
         invocation: &mut Invocation,
         effect: ToolEffect,
     ) -> Result<(), ToolOutput> {
+        let word = if self.hooks.is_empty() {
+            Word::Nothing
+        } else {
+            let heard = self.hooks.before(invocation).await;
+            heard.map_err(|(by, reason)| refuse(invocation, &by, &reason))?
+        };
         let only_plans = self.only_plans && invocation.kind != RoundKind::Present;
-        if self.rules.is_none() && !only_plans {
+        let is_asked = matches!(word, Word::Ask { .. });
+        if self.rules.is_none() && !only_plans && !is_asked {
             return Ok(());
         }
-        let facts = Arc::new(self.facts(invocation, effect).await);
+        let facts = self.facts(invocation, effect).await;
         if only_plans && facts.risk() == Risk::Irreversible {
             return Err(refuse(invocation, "planning mode", &planned(&facts)));
         }
-        let Some(rules) = &self.rules else { return Ok(()) };
-        match rules.decide(&facts) {
+        let verdict = match &self.rules {
+            Some(rules) => rules.decide(&facts),
+            None => Verdict::Allow { by: None },
+        };
+        // A hook may spare the question or put one; what is denied stays denied.
+        let verdict = match (verdict, word) {
+            (Verdict::Ask { .. }, Word::Allow { by }) => Verdict::Allow { by: Some(by) },
+            (Verdict::Allow { .. }, Word::Ask { reason }) => {
+                Verdict::Ask { what: facts.what.clone(), reason }
+            }
+            (verdict, Word::Nothing | Word::Allow { .. } | Word::Ask { .. }) => verdict,
+        };
+        self.carry_out(invocation, &facts, verdict).await
+    }
+
+    async fn carry_out(
+        &self,
+        invocation: &Invocation,
+        facts: &Facts,
+        verdict: Verdict,
+    ) -> Result<(), ToolOutput> {
+        match verdict {
             Verdict::Allow { by: None } => Ok(()),
             Verdict::Allow { by: Some(by) } => {
                 // What a role lets everybody read is no news.
-                if facts.risk() > Risk::Read || by.starts_with("rule ") {
+                if facts.risk() > Risk::Read || !by.starts_with("role ") {
                     report(invocation, true, &by, "");
                 }
                 Ok(())
@@ -132,7 +170,9 @@ impl Gate {
     }
 
     /// Sees the result of a call that was let through.
-    pub async fn after(&self, _invocation: &Invocation, _output: &mut ToolOutput) {}
+    pub async fn after(&self, invocation: &Invocation, output: &mut ToolOutput) {
+        self.hooks.after(invocation, output).await;
+    }
 
     /// Answers a question; `false` if nobody waits for it any more.
     pub fn permit(&self, round: RoundId, id: &ToolCallId, answer: PermissionAnswer) -> bool {

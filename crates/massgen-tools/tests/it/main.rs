@@ -5,3 +5,4 @@
 mod builtin;
 mod desk;
 mod mcp;
+mod hooks;
