@@ -4,5 +4,5 @@
 
 mod builtin;
 mod desk;
-mod mcp;
 mod hooks;
+mod mcp;
