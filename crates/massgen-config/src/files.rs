@@ -148,17 +148,17 @@ fn context_path(
     Some(ContextPath { path, access, protected: kept })
 }
 
-/// Places a protected path below its context path.
+/// Returns a protected path as seen from its context path, if it lies in it.
 fn inside(path: &str, inner: &str) -> Option<String> {
     let folder = path.trim_end_matches('/');
-    let is_below = inner.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
-    let whole = match (is_below, inner.starts_with('/')) {
-        (true, _) => inner.to_owned(),
-        (false, true) => return None,
-        (false, false) => format!("{folder}/{}", inner.strip_prefix("./").unwrap_or(inner)),
+    let below = inner.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/'));
+    let below = match below {
+        Some(below) => below,
+        None if inner.starts_with('/') => return None,
+        None => inner.strip_prefix("./").unwrap_or(inner),
     };
-    let leads_out = inner.split('/').any(|part| part == "..");
-    (!leads_out).then_some(whole)
+    let leads_out = below.split('/').any(|part| part == "..");
+    (!leads_out && !below.is_empty()).then(|| below.to_owned())
 }
 
 /// Takes in what an agent says for the whole team; what is said first holds.

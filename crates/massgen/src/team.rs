@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use massgen_config::{
     Environment, Loaded, Overrides, Problem, QUESTION_BYTES_MAX, QuickModel, RateTable,
-    SOURCE_BYTES_MAX, Source, decode, load, quick_team, team_from_env,
+    SOURCE_BYTES_MAX, Source, decode, load, place_paths, quick_team, team_from_env,
 };
 use massgen_models::LocalServer;
 use massgen_protocol::RunSpec;
@@ -83,6 +83,9 @@ pub fn build(
         team.spec.files.output_dir = Some(cwd(folder).to_string_lossy().into_owned());
     }
     team.spec.files.confirm |= arguments.confirm;
+    if let Ok(here) = std::env::current_dir() {
+        place_paths(&mut team.spec, &here);
+    }
     context::add(&mut team.spec, &arguments.context)?;
     let budget = &mut team.spec.policy.budget;
     if let Some(dollars) = arguments.max_cost {

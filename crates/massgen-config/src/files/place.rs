@@ -10,7 +10,7 @@ pub fn place_paths(spec: &mut RunSpec, base: &Path) {
     let FilesSpec { context_paths, sandbox, approval, output_dir, .. } = &mut spec.files;
     for ContextPath { path, protected, .. } in context_paths {
         *path = placed(base, path);
-        protected.iter_mut().for_each(|inner| *inner = placed(base, inner));
+        protected.iter_mut().for_each(|inner| *inner = placed(Path::new(path), inner));
     }
     sandbox.read_paths.iter_mut().for_each(|path| *path = placed(base, path));
     for path in approval.dir.iter_mut().chain(output_dir) {

@@ -260,7 +260,7 @@ fn what_the_team_shares_is_read() {
          sandbox: {mode: container, require: true, network: on, read_paths: [/opt/data], \
          limits: {processes: 64, memory: 1g, cpu_seconds: 30, file_size: 10m, open_files: 256, output: 8k, time_seconds: 5}}}",
     );
-    let protected = vec!["src/a".to_owned(), "src/b".to_owned()];
+    let protected = vec!["a".to_owned(), "b".to_owned()];
     let context_paths = vec![
         ContextPath { path: "src".into(), access: Access::Write, protected },
         ContextPath { path: "docs/".into(), access: Access::Read, protected: vec![] },
