@@ -1,12 +1,15 @@
 //! What a call does, in the words of rules.
 
-use std::path::{Component, Path, PathBuf};
+mod location;
+
+use std::path::Path;
 
 use massgen_protocol::{RuleAction, ToolEffect};
 use serde_json::{Map, Value};
 
 use super::risk::{self, Risk};
 use super::shell::{self, Script};
+pub(super) use location::Location;
 
 /// Longest text shown to whoever decides.
 const SHOWN_CHARS_MAX: usize = 400;
@@ -100,16 +103,6 @@ pub(super) enum Subject {
     Own(String),
 }
 
-/// A path, by all names a rule may have for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Location {
-    /// Without `.` and `..`; relative to the workspace if it lies there, else absolute.
-    pub shown: String,
-    pub absolute: String,
-    /// Where links lead, if that is elsewhere.
-    pub resolved: Option<Box<Location>>,
-}
-
 /// A call to decide about.
 #[derive(Debug)]
 pub(super) struct Facts {
@@ -146,7 +139,6 @@ impl Facts {
             is_file_server || (server.is_none() && (copies || FILE_TOOLS.contains(&tool)));
         let runs_command =
             COMMAND_TOOLS.contains(&tool) && server.is_none_or(|server| server == "command_line");
-        let fetches = is_fetch(tool) || server.is_none_or(|server| server == "fetch");
         if runs_command {
             let lines = COMMAND_KEYS.iter().filter_map(|key| arguments.get(*key));
             for line in lines {
@@ -176,23 +168,34 @@ impl Facts {
                     (Subject::WriteFile(location), Risk::Undoable)
                 });
             }
-        } else if fetches {
-            let urls = arguments.values().filter_map(Value::as_str).filter(|text| is_url(text));
-            subjects
-                .extend(urls.map(|url| (Subject::ReadUrl(url.trim().to_owned()), Risk::Network)));
+        } else if is_fetch(tool) {
+            let texts = || arguments.iter().filter_map(|(name, text)| Some((name, text.as_str()?)));
+            // Without `https://` it may be an address all the same.
+            let named =
+                |name: &str| ["url", "uri", "link", "address"].iter().any(|w| name.contains(w));
+            let urls =
+                texts().filter(|(name, text)| is_url(text) || named(&name.to_ascii_lowercase()));
+            let url =
+                |(_, url): (_, &str)| (Subject::ReadUrl(url.trim().to_owned()), Risk::Network);
+            subjects.extend(urls.map(url));
+            if subjects.is_empty() && server.is_none() {
+                subjects.extend(texts().map(url));
+            }
         }
-        if subjects.is_empty() {
-            subjects.push(match server {
-                Some(server) => {
-                    let aliases = vec![server.to_owned(), name.to_owned(), tool.to_owned()];
-                    let name = format!("{server}/{tool}");
-                    (Subject::Tool { name, aliases }, risk::of_effect(effect))
-                }
-                // A tool of ours without a path changes nothing but its own notes.
-                None => {
-                    (Subject::Own(tool.to_owned()), risk::of_effect(effect).min(Risk::Undoable))
-                }
-            });
+        // A server's tool is that too, so that whoever denies the server denies it; how bad it
+        // is, is known from what it does where that is known.
+        let known = if subjects.is_empty() { risk::of_effect(effect) } else { Risk::Read };
+        match server {
+            Some(server) => {
+                let aliases = vec![server.to_owned(), name.to_owned(), tool.to_owned()];
+                let name = format!("{server}/{tool}");
+                subjects.push((Subject::Tool { name, aliases }, known));
+            }
+            // A tool of ours without a path changes nothing but its own notes.
+            None if subjects.is_empty() => {
+                subjects.push((Subject::Own(tool.to_owned()), known.min(Risk::Undoable)));
+            }
+            None => {}
         }
         Facts { what: what(name, arguments, &subjects), subjects, is_cut }
     }
@@ -239,73 +242,6 @@ impl Subject {
         };
         format!("{}({target})", self.action().name())
     }
-}
-
-impl Location {
-    fn of(path: &str, workspace: Option<&Path>) -> Location {
-        let written = Path::new(path.trim());
-        let joined = match workspace {
-            Some(workspace) => workspace.join(written),
-            None => written.to_owned(),
-        };
-        let plain = normal(&joined);
-        let mut location = Location::at(&plain, workspace);
-        // What a link hides is told by the disk, as far as the path is there.
-        let real_workspace = workspace.and_then(|folder| folder.canonicalize().ok());
-        if let Some(real) = resolve(&plain) {
-            let real = Location::at(&real, real_workspace.as_deref());
-            if real.shown != location.shown {
-                location.resolved = Some(Box::new(real));
-            }
-        }
-        location
-    }
-
-    fn at(path: &Path, workspace: Option<&Path>) -> Location {
-        let inside = workspace.and_then(|workspace| path.strip_prefix(workspace).ok());
-        let absolute = path.to_string_lossy().into_owned();
-        let shown = match inside {
-            Some(inside) if inside.as_os_str().is_empty() => ".".to_owned(),
-            Some(inside) => inside.to_string_lossy().into_owned(),
-            None => absolute.clone(),
-        };
-        Location { shown, absolute, resolved: None }
-    }
-}
-
-/// Removes `.` and `..` as they are written.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                if !normal.pop() && !path.is_absolute() {
-                    normal.push("..");
-                }
-            }
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
-                normal.push(component);
-            }
-        }
-    }
-    normal
-}
-
-/// Follows links in the part of a path that is there.
-fn resolve(path: &Path) -> Option<PathBuf> {
-    if !path.is_absolute() {
-        return None;
-    }
-    for parent in path.ancestors() {
-        if let Ok(real) = parent.canonicalize() {
-            return Some(match path.strip_prefix(parent) {
-                Ok(rest) if !rest.as_os_str().is_empty() => real.join(rest),
-                Ok(_) | Err(_) => real,
-            });
-        }
-    }
-    None
 }
 
 /// `mcp__server__tool` and `custom_tool__tool` to both names; tools of ours have no server.
@@ -404,177 +340,4 @@ pub(super) fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    /// The subjects of a call as `action(target)`, with the risk of the whole.
-    fn subjects(name: &str, arguments: Value, effect: ToolEffect) -> (Vec<String>, Risk) {
-        let Value::Object(arguments) = arguments else { panic!("{arguments}") };
-        let scene = Scene { workspace: Some(Path::new("/nowhere/w")), is_confined: true };
-        let facts = Facts::of(name, &arguments, effect, scene);
-        let shown = facts.subjects.iter().map(|(subject, _)| {
-            let target = match subject {
-                Subject::Command { line, .. } => line,
-                Subject::ReadFile(file) | Subject::WriteFile(file) => &file.shown,
-                Subject::ReadUrl(url) => url,
-                Subject::Tool { name, .. } => name,
-                Subject::Own(name) => name,
-            };
-            format!("{}({target})", subject.action().name())
-        });
-        let mut shown: Vec<String> = shown.collect();
-        shown.sort();
-        (shown, facts.risk())
-    }
-
-    #[test]
-    fn a_call_is_what_it_does() {
-        use ToolEffect::{Irreversible, Read, Write};
-        for (name, arguments, effect, expected, risk) in [
-            ("read_text_file", json!({"path": "a/../b.txt"}), Read, "read_file(b.txt)", Risk::Read),
-            (
-                "read_text_file",
-                json!({"path": "../../etc/x"}),
-                Read,
-                "read_file(/etc/x)",
-                Risk::Read,
-            ),
-            ("list_directory", json!({"path": "."}), Read, "read_file(.)", Risk::Read),
-            (
-                "write_file",
-                json!({"path": "/nowhere/w/a", "content": "path"}),
-                Write,
-                "write_file(a)",
-                Risk::Undoable,
-            ),
-            (
-                "edit_file",
-                json!({"path": "a", "edits": [{"oldText": "x"}]}),
-                Write,
-                "write_file(a)",
-                Risk::Undoable,
-            ),
-            (
-                "copy_file",
-                json!({"source_path": "/x", "destination_path": "y"}),
-                Write,
-                "read_file(/x) write_file(y)",
-                Risk::Undoable,
-            ),
-            (
-                "move_file",
-                json!({"source": "x", "destination": "y"}),
-                Write,
-                "write_file(x) write_file(y)",
-                Risk::Undoable,
-            ),
-            (
-                "delete_files_batch",
-                json!({"paths": ["a", "b"]}),
-                Write,
-                "write_file(a) write_file(b)",
-                Risk::Undoable,
-            ),
-            (
-                "mcp__filesystem__write_file",
-                json!({"path": "a"}),
-                Irreversible,
-                "write_file(a)",
-                Risk::Undoable,
-            ),
-            (
-                "execute_command",
-                json!({"command": "ls > out"}),
-                Write,
-                "command(ls > out) write_file(out)",
-                Risk::Undoable,
-            ),
-            (
-                "execute_command",
-                json!({"command": ["git", "push"]}),
-                Write,
-                "command('git' 'push')",
-                Risk::Irreversible,
-            ),
-            ("execute_command", json!({"command": 7}), Write, "command(7)", Risk::Undoable),
-            (
-                "mcp__command_line__execute_command",
-                json!({"command": "ls"}),
-                Write,
-                "command(ls)",
-                Risk::Read,
-            ),
-            (
-                "fetch",
-                json!({"url": " https://a.example/x "}),
-                Read,
-                "read_url(https://a.example/x)",
-                Risk::Network,
-            ),
-            (
-                "mcp__fetch__fetch",
-                json!({"url": "https://a.example"}),
-                Read,
-                "read_url(https://a.example)",
-                Risk::Network,
-            ),
-            (
-                "mcp__linear__create_issue",
-                json!({"path": "x"}),
-                Irreversible,
-                "mcp(linear/create_issue)",
-                Risk::Irreversible,
-            ),
-            ("mcp__time__now", json!({}), Read, "mcp(time/now)", Risk::Read),
-            ("mcp__odd", json!({}), Write, "mcp(odd/odd)", Risk::Undoable),
-            (
-                "custom_tool__add",
-                json!({"a": 1}),
-                Irreversible,
-                "mcp(custom_tool/add)",
-                Risk::Irreversible,
-            ),
-            (
-                "create_task_plan",
-                json!({"tasks": []}),
-                Irreversible,
-                "*(create_task_plan)",
-                Risk::Undoable,
-            ),
-        ] {
-            let (shown, worst) = subjects(name, arguments, effect);
-            assert_eq!((shown.join(" ").as_str(), worst), (expected, risk), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_is_shown_is_one_short_line() {
-        let arguments =
-            json!({"command": format!("echo a\n\u{1b}[2J\u{202e}{}", "x".repeat(9_000))});
-        let Value::Object(arguments) = arguments else { panic!() };
-        let scene = Scene { workspace: None, is_confined: true };
-        let facts = Facts::of("execute_command", &arguments, ToolEffect::Write, scene);
-        assert!(facts.what.starts_with("run `echo a  [2J x"), "{}", facts.what);
-        assert_eq!(facts.what.chars().count(), SHOWN_CHARS_MAX + 1);
-    }
-
-    #[test]
-    fn likeness_is_the_same_for_like_calls() {
-        let like = |name: &str, arguments: Value| {
-            let Value::Object(arguments) = arguments else { panic!() };
-            let scene = Scene { workspace: Some(Path::new("/nowhere/w")), is_confined: true };
-            Facts::of(name, &arguments, ToolEffect::Irreversible, scene).likeness()
-        };
-        let page =
-            |page: &str| like("fetch", json!({"url": format!("https://u@a.example/{page}")}));
-        assert_eq!(page("1"), page("2"));
-        assert_eq!(page("1"), "read_url(a.example)");
-        let tool = |n: u32| like("mcp__s__t", json!({"n": n}));
-        assert_eq!(tool(1), tool(2));
-        assert_ne!(
-            like("execute_command", json!({"command": "git push"})),
-            like("execute_command", json!({"command": "git push -f"})),
-        );
-    }
-}
+mod tests;

@@ -36,6 +36,7 @@ fn call(text: &str) -> (String, Value, ToolEffect) {
             (json!({"source_path": from, "destination_path": to}), ToolEffect::Write)
         }
         "fetch" => (json!({"url": target}), ToolEffect::Read),
+        "mcp__fetch__fetch" => (json!({"url": target}), ToolEffect::Irreversible),
         _ if target == "reads" => (json!({}), ToolEffect::Read),
         _ => (json!({}), ToolEffect::Irreversible),
     };
@@ -245,6 +246,12 @@ fn rules_hold_for_files_pages_and_tools() {
         ("allow: mcp(mcp__linear__*)", "mcp__linear__create", "allow by rule mcp(mcp__linear__*)"),
         ("allow: mcp(create)", "mcp__linear__create", "ask: it cannot be undone"),
         ("deny: mcp(create)", "mcp__linear__create", "deny by rule mcp(create)"),
+        ("deny: mcp(fetch)", "mcp__fetch__fetch https://a.example", "deny by rule mcp(fetch)"),
+        (
+            "allow: read_url(a.example)",
+            "mcp__fetch__fetch https://a.example",
+            "allow by rule read_url(a.example)",
+        ),
         ("deny: mcp", "custom_tool__add", "deny by rule mcp(*)"),
         ("allow: mcp(custom_tool/*)", "custom_tool__add", "allow by rule mcp(custom_tool/*)"),
         ("deny: *(create_*)", "create_task_plan", "deny by rule *(create_*)"),
