@@ -58,7 +58,9 @@ struct Answer {
 
 impl Question {
     pub fn of(invocation: &Invocation, asked: &Asked<'_>, wait: Duration) -> Question {
-        let id = format!("{}-{}", invocation.round, invocation.id.0);
+        // Runs side by side may share the folder.
+        let process = std::process::id();
+        let id = format!("{}-{}-{process}", invocation.round, invocation.id.0);
         let id = file_name(&id);
         let is_long =
             Value::Object(invocation.arguments.clone()).to_string().len() > ARGUMENTS_BYTES_MAX;
