@@ -49,6 +49,24 @@ const FILE_TOOLS: [&str; 19] = [
 ];
 const COPYING: [&str; 2] = ["copy_file", "copy_files_batch"];
 
+/// Tools of ours that touch neither files of the agent's choice nor anything outside.
+#[cfg(test)]
+const NOTES: [&str; 13] = [
+    "add_task",
+    "create_task_plan",
+    "delete_task",
+    "edit_task",
+    "get_background_shell_output",
+    "get_background_shell_status",
+    "get_blocked_tasks",
+    "get_ready_tasks",
+    "get_task_plan",
+    "kill_background_shell",
+    "list_allowed_directories",
+    "list_background_shells",
+    "update_task_status",
+];
+
 /// Arguments of file tools that are no paths, without `_` and in small letters. Tools take
 /// paths under many names, so that every other text counts as one.
 const CONTENTS: [&str; 27] = [

@@ -43,5 +43,8 @@ fn split_into(script: &mut Script, line: &str, depth: usize) {
     lexer::read(script, line, depth);
 }
 
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod bash;
 #[cfg(test)]
 mod tests;

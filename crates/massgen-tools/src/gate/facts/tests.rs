@@ -177,3 +177,12 @@ fn likeness_is_the_same_for_like_calls() {
         like("execute_command", json!({"command": "git push -f"})),
     );
 }
+
+#[test]
+fn every_tool_of_ours_is_known_to_the_gate() {
+    for name in crate::builtin::OURS {
+        let tables: [&[&str]; 4] = [&COMMAND_TOOLS, &FILE_TOOLS, &COPYING, &NOTES];
+        let n = tables.iter().filter(|table| table.contains(name)).count();
+        assert_eq!(n + usize::from(is_fetch(name)), 1, "`{name}` is in {n} tables");
+    }
+}

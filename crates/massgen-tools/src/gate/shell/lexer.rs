@@ -50,6 +50,8 @@ struct Open {
     /// What it is fed by `<<<` and `<<`.
     fed: Vec<String>,
     docs: Vec<HereDoc>,
+    /// How many `case` are open in this list: there `)` ends a pattern.
+    case_depth: usize,
 }
 
 impl Lexer<'_> {
@@ -87,8 +89,12 @@ impl Lexer<'_> {
                     }
                 }
                 c if Some(c) == close => {
+                    self.end_word(&mut open)?;
+                    let is_pattern = open.case_depth > 0;
                     self.end_command(&mut open, &mut docs)?;
-                    return docs.is_empty().then_some(());
+                    if !is_pattern {
+                        return docs.is_empty().then_some(());
+                    }
                 }
                 '&' if self.peek() == Some('>') => {
                     self.end_word(&mut open)?;
@@ -317,7 +323,16 @@ impl Lexer<'_> {
     fn end_word(&mut self, open: &mut Open) -> Option<()> {
         let Some(word) = open.word.take() else { return Some(()) };
         match open.next.take().unwrap_or(Next::Word) {
-            Next::Word => open.words.push(word),
+            Next::Word => {
+                if part::is_head(&open.words) && !word.is_quoted {
+                    match word.text.as_str() {
+                        "case" => open.case_depth += 1,
+                        "esac" => open.case_depth = open.case_depth.saturating_sub(1),
+                        _ => {}
+                    }
+                }
+                open.words.push(word);
+            }
             Next::Read => self.file(&word, true, false),
             Next::Write => self.file(&word, false, true),
             Next::ReadWrite => self.file(&word, true, true),

@@ -82,6 +82,11 @@ pub(super) fn is_shell(words: &[Word]) -> bool {
     words.iter().any(|word| is_in(SHELLS, base(&word.text)))
 }
 
+/// Returns whether the next word after these is the name of a command.
+pub(super) fn is_head(words: &[Word]) -> bool {
+    words.iter().all(|word| !word.is_quoted && is_in(LEADING, &word.text))
+}
+
 /// Takes in a command, and those inside its arguments.
 pub(super) fn push(script: &mut Script, mut words: Vec<Word>, fed: &[String], depth: usize) {
     while words.first().is_some_and(|word| !word.is_quoted && is_in(LEADING, &word.text)) {
