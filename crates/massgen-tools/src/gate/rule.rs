@@ -65,19 +65,8 @@ const READ_ONLY: Preset = Preset {
     allow: &["read_file(*)"],
     ask: &["read_url(*)"],
 };
-const RESEARCHER: Preset = Preset {
-    deny: &["command(*)"],
-    allow: &["read_file(*)", "read_url(*)"],
-    ask: &["write_file(*)"],
-};
 const READ_WRITE: Preset =
     Preset { deny: &[], allow: &["read_file(*)", "write_file(*)"], ask: &["read_url(*)"] };
-const IMPLEMENTER: Preset = Preset {
-    deny: &[],
-    allow: &["read_file(*)", "write_file(*)", "read_url(*)", "command(*)"],
-    ask: &[],
-};
-
 /// What a rule, or nothing, says of one thing.
 enum Said {
     Deny(String),
@@ -91,10 +80,9 @@ impl Rules {
         let role = spec.role.as_deref();
         let preset = match role {
             None => None,
-            Some("read-only") => Some(READ_ONLY),
-            Some("researcher") => Some(RESEARCHER),
-            Some("read-write") => Some(READ_WRITE),
-            Some("implementer") => Some(IMPLEMENTER),
+            // Two words for each, one for what it may, one for what it does.
+            Some("read-only" | "researcher") => Some(READ_ONLY),
+            Some("read-write" | "implementer") => Some(READ_WRITE),
             Some(other) => return Err(RulesError::Role(other.to_owned())),
         };
         let mut rules = Rules { home: home.map(Arc::from), ..Rules::default() };

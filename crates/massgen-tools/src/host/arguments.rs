@@ -18,6 +18,7 @@ pub(super) fn read(arguments: &Arguments) -> Result<Map<String, Value>, String> 
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
