@@ -22,10 +22,11 @@ fn an_agent_answers_through_the_bridge() {
     );
     place.file("team.yaml", &team);
     // The fake agent does what the lines of its prompt say.
-    let question = "6 x 7?\ndo: call new_answer {\"content\": \"It is 42.\"}";
+    let question = "6 x 7?\ndo: here made.txt 42\ndo: call new_answer {\"content\": \"It is 42.\"}";
     let done = place.run(&["--config", "team.yaml", question]).expect(0);
     assert!(done.stdout.contains("42"), "{}\n{}", done.stdout, done.stderr);
-    assert!(place.path().join(".massgen/workspaces/solo").is_dir(), "it works in its own folder");
+    let files = place.run(&["runs", "show", "latest", "--files"]).expect(0).stdout;
+    assert!(files.starts_with("agent1.1: 1 file") && files.contains("made.txt"), "{files}");
     place.run(&["replay", "--check", "latest"]).expect(0);
 }
 

@@ -10,7 +10,7 @@ use massgen_log::{Reader, RunDir};
 use massgen_protocol::{CallId, EventBody, Outcome};
 
 /// More events than the run has; a bound for a campaign that would not end.
-const EVENTS_MAX: u64 = 1_000;
+pub const EVENTS_MAX: u64 = 1_000;
 
 const SIGKILL: i32 = 9;
 
@@ -52,7 +52,7 @@ fn team(dir: &Path) -> PathBuf {
     path
 }
 
-fn massgen(state: &Path, arguments: &[&str], crash_after: Option<u64>) -> (ExitStatus, String) {
+pub fn massgen(state: &Path, arguments: &[&str], crash_after: Option<u64>) -> (ExitStatus, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_massgen"));
     command.arg("--state-dir").arg(state).args(arguments).stdin(Stdio::null());
     command.env_remove("MASSGEN_CRASH_AFTER_SEQ");
@@ -65,7 +65,12 @@ fn massgen(state: &Path, arguments: &[&str], crash_after: Option<u64>) -> (ExitS
     (output.status, told)
 }
 
-fn only_run(state: &Path) -> RunDir {
+/// Returns whether a process ended by the planted crash.
+pub fn is_killed(status: ExitStatus) -> bool {
+    status.signal() == Some(SIGKILL)
+}
+
+pub fn only_run(state: &Path) -> RunDir {
     let runs: Vec<_> = std::fs::read_dir(state.join("runs")).unwrap().collect();
     assert_eq!(runs.len(), 1);
     RunDir::open(&runs.into_iter().next().unwrap().unwrap().path()).unwrap()

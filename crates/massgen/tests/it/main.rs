@@ -13,6 +13,7 @@ mod errors;
 mod help;
 mod json;
 mod kill;
+mod kill_tools;
 mod lost_output;
 mod prefix_cache;
 mod providers;

@@ -202,6 +202,9 @@ def act(session, verb, rest, state):
         threading.Event().wait()
     elif verb == "env":
         update(session, "agent_message_chunk", content=text(os.environ.get(rest, "unset")))
+    elif verb == "here":
+        with open(words[0], "w") as file:
+            file.write(" ".join(words[1:]))
     elif verb == "cwd":
         update(session, "agent_message_chunk", content=text(os.getcwd()))
     elif verb == "child":
