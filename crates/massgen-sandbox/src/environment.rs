@@ -9,21 +9,21 @@ use crate::Confinement;
 /// like `LD_PRELOAD`, would make a stage do what the program wants, before it is confined.
 pub(crate) const CARRIED: &str = "MASSGEN_SANDBOXED_";
 
-/// Returns the environment of a program.
+/// Returns the environment of a program; `runtimes` says where to find others.
 pub(crate) fn environment(
     confinement: &Confinement,
-    path: String,
+    runtimes: BTreeMap<String, String>,
     home: Option<&Path>,
     given: &BTreeMap<String, String>,
 ) -> BTreeMap<String, String> {
     let scratch = confinement.scratch.as_deref().unwrap_or(&confinement.cwd);
     let mut env = BTreeMap::from([
-        ("PATH".to_owned(), path),
         ("HOME".to_owned(), home.unwrap_or(scratch).display().to_string()),
         ("TMPDIR".to_owned(), scratch.display().to_string()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
         ("TERM".to_owned(), "dumb".to_owned()),
     ]);
+    env.extend(runtimes);
     env.extend(given.iter().map(|(name, value)| (name.clone(), value.clone())));
     env
 }

@@ -22,8 +22,12 @@ pub(crate) fn apply(policy: &Policy) -> Result<(), String> {
     }
     let mut ruleset = Ruleset::default();
     if policy.files.is_some() {
+        let level = match policy.files_needed {
+            true => CompatLevel::HardRequirement,
+            false => CompatLevel::BestEffort,
+        };
         ruleset = ruleset
-            .set_compatibility(CompatLevel::HardRequirement)
+            .set_compatibility(level)
             .handle_access(AccessFs::from_all(NEEDED))
             .map_err(failed)?
             .set_compatibility(CompatLevel::BestEffort)

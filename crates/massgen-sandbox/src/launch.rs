@@ -25,6 +25,10 @@ const MEMORY_FILES_BYTES: u64 = 256 << 20;
 /// Devices that hold nothing.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
+/// In `/proc`, not of a process.
+const SETTINGS_OF_THE_KERNEL: [&str; 5] =
+    ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs"];
+
 /// The folders of one call: absolute, there, and without links in them.
 struct Places {
     write: Vec<PathBuf>,
@@ -57,13 +61,22 @@ impl Sandbox {
             return Err(Unstartable::Environment { name: name.clone(), fault });
         }
         let places = self.places(confinement)?;
-        let (path, home) = match self.rung {
-            Rung::Off => (std::env::var("PATH").unwrap_or_default(), self.home.as_deref()),
-            Rung::Bubblewrap | Rung::Landlock | Rung::Container => {
-                (self.runtimes.path.clone(), None)
-            }
+        let (mut runtimes, home) = match self.rung {
+            Rung::Off => (BTreeMap::new(), self.home.as_deref()),
+            Rung::Bubblewrap | Rung::Landlock => (self.runtimes.env.clone(), None),
+            // What the image has, it knows itself.
+            Rung::Container => (BTreeMap::new(), None),
         };
-        let mut env = environment::environment(confinement, path, home, given);
+        match self.rung {
+            Rung::Off => {
+                runtimes.insert("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
+            }
+            Rung::Bubblewrap | Rung::Landlock => {
+                runtimes.insert("PATH".to_owned(), self.runtimes.path.clone());
+            }
+            Rung::Container => {}
+        }
+        let env = environment::environment(confinement, runtimes, home, given);
         let mut inner = vec![program.to_owned()];
         inner.extend(args.iter().cloned());
 
@@ -83,13 +96,16 @@ impl Sandbox {
             cwd: confinement.cwd.clone(),
             limits: Some(confinement.limits),
             files: None,
+            files_needed: false,
             scoped: true,
             sockets: Sockets::Network { local: true },
+            shared: false,
             unfiltered: false,
         };
         let chain = match self.rung {
             Rung::Bubblewrap => {
                 plan.stages = 2;
+                policy.files = Some(second_lock(&places));
                 let mut chain = self.bubblewrap(&places, network);
                 chain.push(HELPER_INSIDE.to_owned());
                 chain.extend(self.helper.args.iter().cloned());
@@ -98,6 +114,8 @@ impl Sandbox {
             }
             Rung::Landlock => {
                 policy.files = Some(self.files(&places));
+                policy.files_needed = true;
+                policy.shared = !self.namespaces;
                 policy.sockets = match network {
                     false => Sockets::Pairs,
                     true => Sockets::Network { local: false },
@@ -107,6 +125,7 @@ impl Sandbox {
                     plan.stages = 1;
                     plan.namespaces = true;
                     let cover = Cover {
+                        write: places.write.clone(),
                         hidden: places.hidden.clone(),
                         protected: places.protected.clone(),
                         fresh: vec![PathBuf::from("/dev/shm")],
@@ -117,7 +136,6 @@ impl Sandbox {
                 chain
             }
             Rung::Container => {
-                env.remove("PATH");
                 let container = Container {
                     tool: &self.tool,
                     spec: &self.container,
@@ -247,6 +265,10 @@ impl Sandbox {
             args.cover(private);
         }
         args.pair("--proc", "/proc").pair("--dev", "/dev");
+        // Root's numeric id alone is enough to change settings of the kernel.
+        for path in SETTINGS_OF_THE_KERNEL.map(Path::new).into_iter().filter(|path| path.exists()) {
+            args.two("--ro-bind", path, path);
+        }
         let size = MEMORY_FILES_BYTES.to_string();
         for folder in ["/dev/shm", "/tmp"] {
             args.pair("--perms", "1777").pair("--size", &size).pair("--tmpfs", folder);
@@ -299,6 +321,14 @@ impl Sandbox {
         devices.retain(|path| path.exists());
         Files { write, read, devices }
     }
+}
+
+/// Returns what Landlock lets through where the mounts already hold the rest back: should one
+/// of them be wrong, it cannot be written to.
+fn second_lock(places: &Places) -> Files {
+    let mut write = places.write.clone();
+    write.extend(["/dev", "/tmp"].map(PathBuf::from));
+    Files { write, read: vec![PathBuf::from("/")], devices: Vec::new() }
 }
 
 /// Arguments of bubblewrap.

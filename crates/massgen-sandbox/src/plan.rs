@@ -31,6 +31,8 @@ pub(crate) struct Plan {
 /// For the `init` of our own namespaces.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Cover {
+    /// All else can be read only.
+    pub(crate) write: Vec<PathBuf>,
     /// Covered by nothing.
     pub(crate) hidden: Vec<PathBuf>,
     /// Can be read only.
@@ -45,11 +47,14 @@ pub(crate) struct Cover {
 pub(crate) struct Policy {
     pub(crate) cwd: PathBuf,
     pub(crate) limits: Option<SandboxLimits>,
-    /// None where the files are held back otherwise.
     pub(crate) files: Option<Files>,
+    /// Nothing else holds the files back.
+    pub(crate) files_needed: bool,
     /// Signals and abstract sockets end at the call, where the kernel can.
     pub(crate) scoped: bool,
     pub(crate) sockets: Sockets,
+    /// The namespaces are the machine's: owners and modes of files outside can be reached.
+    pub(crate) shared: bool,
     /// No filter of system calls.
     pub(crate) unfiltered: bool,
 }

@@ -174,6 +174,7 @@ fn tried(mut sandbox: Sandbox) -> Result<Sandbox, String> {
     if sandbox.rung == Rung::Landlock {
         missing("names, sizes and dates of files outside can be seen, their content cannot");
         if !sandbox.namespaces {
+            missing("modes of files cannot be changed; dates can be, also of files outside");
             missing("the command lines of all processes can be seen");
             missing("what an agent runs outlives MassGen if its supervisor is killed by force");
         }

@@ -1,5 +1,6 @@
 //! What every program may read: the system's folders, and language runtimes that are elsewhere.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,8 @@ pub(crate) struct Runtimes {
     pub(crate) folders: Vec<PathBuf>,
     /// The `PATH` of programs.
     pub(crate) path: String,
+    /// By which version managers find themselves under another `HOME`.
+    pub(crate) env: BTreeMap<String, String>,
 }
 
 impl Runtimes {
@@ -90,6 +93,12 @@ impl Runtimes {
         folders.retain(|folder| folder.exists() && !is_system(folder));
         folders.sort();
         folders.dedup();
+        let managers = [("PYENV_ROOT", ".pyenv", ".pyenv"), ("RUSTUP_HOME", ".rustup", ".rustup/toolchains")];
+        let env = managers.into_iter().filter_map(|(name, folder, opened)| {
+            let home = home.filter(|home| folders.contains(&home.join(opened)))?;
+            Some((name.to_owned(), home.join(folder).display().to_string()))
+        });
+        let env = env.collect();
         let readable = |entry: &&PathBuf| {
             is_system(entry) || folders.iter().any(|folder| entry.starts_with(folder))
         };
@@ -100,7 +109,7 @@ impl Runtimes {
                 listed.push(usual.to_owned());
             }
         }
-        Runtimes { folders, path: listed.join(":") }
+        Runtimes { folders, path: listed.join(":"), env }
     }
 }
 
@@ -215,6 +224,8 @@ mod tests {
         ];
         assert_eq!(found.folders, expected);
         assert!(!found.path.contains("relative"));
+        let rustup = home.join(".rustup").display().to_string();
+        assert_eq!(found.env, BTreeMap::from([("RUSTUP_HOME".to_owned(), rustup)]));
         assert!(found.path.ends_with("/usr/local/bin:/usr/bin:/bin"));
         assert!(Runtimes::find("/usr/bin:/bin", Some(&home)).folders.is_empty());
     }

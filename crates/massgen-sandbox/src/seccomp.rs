@@ -7,7 +7,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, sock_filter,
 };
 
-use crate::plan::Sockets;
+use crate::plan::{Policy, Sockets};
 
 /// A system call that is refused, always or with some arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,32 @@ const ALWAYS: &[Forbidden] = forbidden! {
     migrate_pages SYS_migrate_pages "moves another process's memory";
 };
 
+/// Refused where the call shares the machine's namespaces: files outside have owners, and
+/// Landlock knows no right to change them.
+const SHARED: &[Forbidden] = forbidden! {
+    fchown SYS_fchown "gives files outside to somebody else";
+    fchownat SYS_fchownat "gives files outside to somebody else";
+    setxattr SYS_setxattr "changes attributes of files outside";
+    lsetxattr SYS_lsetxattr "changes attributes of files outside";
+    fsetxattr SYS_fsetxattr "changes attributes of files outside";
+    removexattr SYS_removexattr "changes attributes of files outside";
+    lremovexattr SYS_lremovexattr "changes attributes of files outside";
+    fremovexattr SYS_fremovexattr "changes attributes of files outside";
+    shmget SYS_shmget "shares memory with programs outside";
+    shmat SYS_shmat "shares memory with programs outside";
+    semget SYS_semget "shares locks with programs outside";
+    msgget SYS_msgget "sends messages to programs outside";
+    mq_open SYS_mq_open "sends messages to programs outside";
+};
+
+#[cfg(target_arch = "x86_64")]
+const SHARED_THERE: &[Forbidden] = forbidden! {
+    chown SYS_chown "gives files outside to somebody else";
+    lchown SYS_lchown "gives files outside to somebody else";
+};
+#[cfg(not(target_arch = "x86_64"))]
+const SHARED_THERE: &[Forbidden] = &[];
+
 #[cfg(target_arch = "x86_64")]
 const MACHINES_OWN: &[Forbidden] = forbidden! {
     iopl SYS_iopl "reaches devices past the kernel";
@@ -96,6 +122,7 @@ const SOMETIMES: &[Forbidden] = forbidden! {
     fchmodat SYS_fchmodat "makes a program that runs as its owner for everybody (setuid)";
     openat SYS_openat "makes a program that runs as its owner for everybody (setuid)";
     mknodat SYS_mknodat "makes devices";
+    prlimit64 SYS_prlimit64 "takes resources from a process outside";
 };
 
 #[cfg(target_arch = "x86_64")]
@@ -108,8 +135,7 @@ const SOMETIMES_THERE: &[Forbidden] = forbidden! {
 #[cfg(not(target_arch = "x86_64"))]
 const SOMETIMES_THERE: &[Forbidden] = &[];
 
-/// Said not to exist: they take their arguments where no filter can read them, and programs
-/// fall back on the calls before them.
+/// Said not to exist, so that programs fall back on older calls.
 const ABSENT: &[Forbidden] = &[
     Forbidden {
         call: "clone3",
@@ -121,10 +147,21 @@ const ABSENT: &[Forbidden] = &[
         why: "`openat` with arguments that cannot be checked",
         number: libc::SYS_openat2,
     },
+    Forbidden {
+        call: "memfd_create",
+        why: "keeps files in memory that no limit counts",
+        number: libc::SYS_memfd_create,
+    },
 ];
 
 /// `fchmodat` with flags; the same number everywhere, and newer than most lists of them.
 const FCHMODAT2: i64 = 452;
+
+/// Done as if, where the call shares the machine's namespaces: they reach files outside.
+#[cfg(target_arch = "x86_64")]
+const MODES: &[i64] = &[libc::SYS_chmod, libc::SYS_fchmod, libc::SYS_fchmodat, FCHMODAT2];
+#[cfg(not(target_arch = "x86_64"))]
+const MODES: &[i64] = &[libc::SYS_fchmod, libc::SYS_fchmodat, FCHMODAT2];
 
 /// Set on the numbers of the x32 calls: the same work under other numbers.
 #[cfg(target_arch = "x86_64")]
@@ -143,13 +180,13 @@ const AF_NETLINK: u64 = 16;
 
 /// Returns the system calls that are refused, for the page that says so.
 pub fn forbidden() -> Vec<Forbidden> {
-    [ALWAYS, MACHINES_OWN, SOMETIMES, SOMETIMES_THERE, ABSENT].concat()
+    [ALWAYS, MACHINES_OWN, SOMETIMES, SOMETIMES_THERE, ABSENT, SHARED, SHARED_THERE].concat()
 }
 
 /// Filters the system calls of this process and all it starts, for good.
-pub(crate) fn apply(sockets: Sockets) -> Result<(), String> {
+pub(crate) fn apply(policy: &Policy) -> Result<(), String> {
     for program in
-        programs(sockets).map_err(|error| format!("the filter of system calls: {error}"))?
+        programs(policy.sockets, policy.shared).map_err(|error| format!("the filter of system calls: {error}"))?
     {
         seccompiler::apply_filter(&program)
             .map_err(|error| format!("the filter of system calls: {error}"))?;
@@ -157,17 +194,27 @@ pub(crate) fn apply(sockets: Sockets) -> Result<(), String> {
     Ok(())
 }
 
-fn programs(sockets: Sockets) -> Result<Vec<BpfProgram>, seccompiler::Error> {
+fn programs(sockets: Sockets, shared: bool) -> Result<Vec<BpfProgram>, seccompiler::Error> {
     let errno = |number: i32| SeccompAction::Errno(number.unsigned_abs());
     let always = ALWAYS.iter().chain(MACHINES_OWN).map(|entry| (entry.number, Vec::new()));
     let mut refused: BTreeMap<i64, Vec<SeccompRule>> = always.collect();
     refused.extend(conditional(sockets)?);
+    if shared {
+        let shared = SHARED.iter().chain(SHARED_THERE);
+        refused.extend(shared.map(|entry| (entry.number, Vec::new())));
+    }
     let absent = ABSENT.iter().map(|entry| (entry.number, Vec::new())).collect();
     let mut refuse = compile(refused, errno(libc::EPERM))?;
     let absent = compile(absent, errno(libc::ENOSYS))?;
     #[cfg(target_arch = "x86_64")]
     refuse.splice(0..0, without_x32());
-    Ok(vec![refuse, absent])
+    let mut programs = vec![refuse, absent];
+    if shared {
+        // Git gives up where it may not change a mode, and works where the mode stays.
+        let ignored = MODES.iter().map(|number| (*number, Vec::new())).collect();
+        programs.push(compile(ignored, errno(0))?);
+    }
+    Ok(programs)
 }
 
 fn compile(
@@ -243,6 +290,7 @@ fn conditional(sockets: Sockets) -> Result<Rules, seccompiler::BackendError> {
         (FCHMODAT2, vec![has(2, SETUID)?]),
         (libc::SYS_openat, vec![created_setuid(2, 3)?]),
         (libc::SYS_mknodat, device(2)?),
+        (libc::SYS_prlimit64, vec![none_of(0, &[0])?]),
     ];
     #[cfg(target_arch = "x86_64")]
     rules.extend([
@@ -285,7 +333,7 @@ mod tests {
     #[test]
     fn the_filters_fit_into_the_kernel() {
         for sockets in [Sockets::Pairs, Sockets::Network { local: true }] {
-            for program in programs(sockets).unwrap() {
+            for program in programs(sockets, true).unwrap() {
                 assert!(program.len() < 4_096, "{}", program.len());
             }
         }

@@ -33,7 +33,7 @@ pub(super) fn confine(policy: &Policy, program: &[OsString]) -> Result<ExitCode,
         set_no_new_privs(true)
             .map_err(|error| format!("cannot give up new privileges: {error}"))?;
         landlock::apply(policy)?;
-        seccomp::apply(policy.sockets)?;
+        seccomp::apply(policy)?;
     }
     let error = Command::new(name).args(args).env_clear().envs(env).exec();
     // As shells have it.

@@ -2,10 +2,12 @@
 //! stage and buries the orphans. When it ends, the kernel ends all others.
 
 use std::ffi::{CString, OsString};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use rustix::io::Errno;
 use rustix::mount::{
     MountFlags, MountPropagationFlags, mount, mount_bind, mount_bind_recursive, mount_change,
     mount_remount,
@@ -41,7 +43,7 @@ pub(super) fn init(cover: &Cover, next: &[OsString]) -> Result<ExitCode, String>
                 };
                 return Ok(ExitCode::from(u8::try_from(code).unwrap_or(super::FAILED)));
             }
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(format!("lost the program: {error}")),
         }
     }
@@ -57,6 +59,15 @@ fn mounts(cover: &Cover) -> Result<(), String> {
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change(root, private).map_err(failed(root))?;
     let nothing = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    // Landlock knows no right to modes, owners and dates; a read-only mount keeps them.
+    for path in &cover.write {
+        mount_bind_recursive(path, path).map_err(failed(path))?;
+    }
+    for path in points() {
+        if !cover.write.iter().any(|written| path.starts_with(written)) {
+            read_only(&path)?;
+        }
+    }
     // Over the old one, not instead of it: only the new one shows this namespace.
     let proc = Path::new("/proc");
     mount("proc", proc, "proc", nothing, None).map_err(failed(proc))?;
@@ -68,10 +79,7 @@ fn mounts(cover: &Cover) -> Result<(), String> {
     }
     for path in &cover.protected {
         mount_bind_recursive(path, path).map_err(failed(path))?;
-        // What the file system was mounted with has to be said again, or it is refused.
-        let kept = kept_flags(path);
-        mount_remount(path, MountFlags::BIND | MountFlags::RDONLY | kept, c"")
-            .map_err(failed(path))?;
+        read_only(path)?;
     }
     for path in &cover.hidden {
         if path.is_dir() {
@@ -82,6 +90,43 @@ fn mounts(cover: &Cover) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn read_only(path: &Path) -> Result<(), String> {
+    // What the file system was mounted with has to be said again, or it is refused.
+    let flags = MountFlags::BIND | MountFlags::RDONLY | kept_flags(path);
+    match mount_remount(path, flags, c"") {
+        // Covered by another mount, or in a folder of somebody else's: out of reach anyway.
+        Ok(()) | Err(Errno::NOENT | Errno::ACCESS | Errno::INVAL) => Ok(()),
+        Err(error) => Err(format!("cannot make `{}` read-only: {error}", path.display())),
+    }
+}
+
+/// Returns where something is mounted, as the kernel lists it.
+fn points() -> Vec<PathBuf> {
+    let listed = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let lines = listed.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| Some(unescaped(line.split(|byte| *byte == b' ').nth(4)?))).collect()
+}
+
+/// Blanks and the like are written as three octal digits.
+fn unescaped(field: &[u8]) -> PathBuf {
+    let mut bytes = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((&first, after)) = rest.split_first() {
+        let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if first == b'\\' => {
+                bytes.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    PathBuf::from(OsString::from_vec(bytes))
 }
 
 fn kept_flags(path: &Path) -> MountFlags {
@@ -102,4 +147,17 @@ fn kept_flags(path: &Path) -> MountFlags {
         }
     }
     kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_mounts_are_read_as_the_kernel_writes_them() {
+        assert_eq!(unescaped(b"/a\\040b"), PathBuf::from("/a b"));
+        assert_eq!(unescaped(b"/a\\"), PathBuf::from("/a\\"));
+        assert_eq!(unescaped(b"/a\\99x"), PathBuf::from("/a\\99x"));
+        assert!(points().contains(&PathBuf::from("/")));
+    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::{
     DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus, getpid, getppid, kill_process,
-    set_child_subreaper, set_dumpable_behavior, setsid, waitpid,
+    set_child_subreaper, set_dumpable_behavior, setsid, wait,
 };
 use rustix::thread::{
     CapabilitySet, UnshareFlags, capabilities, configure_capability_in_ambient_set,
@@ -45,6 +45,7 @@ pub(super) fn supervise(plan: Plan, next: &[OsString]) -> Result<ExitCode, Strin
     if getppid() != Some(parent) {
         return Err("whoever called is gone".to_owned());
     }
+    close_inherited();
     // No terminal of the user's; an error means that we lead a session already.
     let _ = setsid();
     set_child_subreaper(Some(getpid()))
@@ -72,6 +73,17 @@ pub(super) fn supervise(plan: Plan, next: &[OsString]) -> Result<ExitCode, Strin
     }
     let code = report.code.or(report.signal.map(|signal| 128 + signal));
     Ok(ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)))
+}
+
+/// Closes what whoever started MassGen left open: it would be open in the program too.
+fn close_inherited() {
+    let listed = fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    let numbers: Vec<i32> =
+        listed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // At this point nothing of ours is open; the list itself was, and is closed already.
+        let _ = nix::unistd::close(number);
+    }
 }
 
 async fn watch(
@@ -183,7 +195,7 @@ fn spawn(plan: &Plan, next: &[OsString]) -> Result<Pid, String> {
 /// Waits for all that have ended; returns how the program did, if it is among them.
 fn bury(program: Pid) -> Option<WaitStatus> {
     let mut found = None;
-    while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         if pid == program {
             found = Some(status);
         }

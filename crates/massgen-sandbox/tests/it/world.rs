@@ -1,7 +1,7 @@
 //! A machine in small: a home, workspaces and the sandboxes that work here.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use massgen_protocol::{NetworkPolicy, SandboxLimits, SandboxSpec};
@@ -72,7 +72,3 @@ pub async fn run(sandbox: &Sandbox, confinement: &Confinement, run: Run) -> Outc
     sandbox.run(confinement, run, |_, _| {}).await
 }
 
-/// Returns whether a program of this machine can be used in a test.
-pub fn there(program: &str) -> bool {
-    ["/usr/bin", "/usr/local/bin", "/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
-}
