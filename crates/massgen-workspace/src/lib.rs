@@ -7,6 +7,8 @@
 //!
 //! Everything here blocks: callers in async code go through a thread that may.
 
+mod context_copy;
+mod deliver;
 mod descent;
 mod diff;
 mod error;
@@ -30,6 +32,8 @@ mod tree;
 mod tree_file;
 mod views;
 
+pub use context_copy::{Applied, ApplyError, ContextCopy, OnConflict, Proposed};
+pub use deliver::Delivered;
 pub use diff::{Change, ChangeKind, DiffOptions, TreeDiff};
 pub use error::StoreError;
 pub use gc::Freed;

@@ -86,12 +86,23 @@ impl Store {
         let wanted = self.tree(id)?;
         let options = TakeOptions { stop: stop.clone(), ..TakeOptions::default() };
         let before = self.scan(folder, &options)?;
+        self.make_equal(folder, &before, &wanted, stop)
+    }
+
+    /// Makes a folder, which has just been kept, what a tree says.
+    pub(crate) fn make_equal(
+        &self,
+        folder: &Path,
+        before: &Scanned,
+        wanted: &Tree,
+        stop: &Stop,
+    ) -> Result<Restored, StoreError> {
         let _gate = self.reading();
         let mut change = Change::new(self, folder, stop)?;
         let mut restored =
             Restored { before: before.taken.id.clone(), written: 0, removed: 0, left: Vec::new() };
-        change.remove(&before, &wanted, &mut restored)?;
-        change.write(&before, &wanted, &mut restored)?;
+        change.remove(before, wanted, &mut restored)?;
+        change.write(before, wanted, &mut restored)?;
         Ok(restored)
     }
 

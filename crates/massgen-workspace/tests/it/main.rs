@@ -1,6 +1,7 @@
 //! Workspaces, snapshots and views on a real file system.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod deliveries;
 mod diffs;
 mod guard;
 mod guard_escape;
