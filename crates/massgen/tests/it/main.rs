@@ -15,6 +15,7 @@ mod json;
 mod kill;
 mod kill_tools;
 mod lost_output;
+mod permissions;
 mod prefix_cache;
 mod providers;
 mod python_faults;
