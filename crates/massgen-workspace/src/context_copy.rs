@@ -97,6 +97,21 @@ impl ContextCopy {
         Ok(made)
     }
 
+    /// Returns a copy that an earlier process has made in `room`, by what it was made of.
+    pub fn found(
+        original: &Path,
+        room: &Path,
+        base: SnapshotId,
+    ) -> Result<ContextCopy, StoreError> {
+        let original = original.canonicalize().map_err(failed("find", original))?;
+        let only = match original.is_dir() {
+            true => None,
+            false => original.file_name().map(OsString::from),
+        };
+        let copy = only.as_ref().map_or_else(|| room.to_path_buf(), |name| room.join(name));
+        Ok(ContextCopy { original, copy, base, only })
+    }
+
     /// Says what would be brought back, for the user to see first.
     pub fn proposed(
         &self,

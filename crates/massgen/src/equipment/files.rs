@@ -11,7 +11,8 @@ use massgen_protocol::{Access, AgentIndex, AnswerId, ContextPath, RoundKind, Sna
 use massgen_runtime::{FilesView, Snapshots};
 use massgen_tools::builtin::InsightKeeper;
 use massgen_workspace::{
-    Changes, Guard, RunPlaces, Stop, Store, StoreError, TakeOptions, View, ViewMode, Views,
+    Changes, ContextCopy, Guard, RunPlaces, Stop, Store, StoreError, TakeOptions, View, ViewMode,
+    Views,
 };
 
 /// All that the agents of a run have of files.
@@ -20,6 +21,8 @@ pub struct Files {
     pub(super) places: RunPlaces,
     seats: BTreeMap<AgentIndex, Seat>,
     pub(super) context: Vec<ContextPath>,
+    /// A team of one gives its answer without a presentation, so it presents all the time.
+    pub(super) is_sole: bool,
     /// Notes of what must not be done twice, also after a resume.
     notes: PathBuf,
     /// What each agent sees now.
@@ -39,6 +42,7 @@ impl Files {
         places: RunPlaces,
         guards: BTreeMap<AgentIndex, (Arc<Guard>, ViewMode)>,
         context: Vec<ContextPath>,
+        is_sole: bool,
         run_path: &Path,
     ) -> Files {
         let mut seats = BTreeMap::new();
@@ -53,7 +57,7 @@ impl Files {
             seats.insert(agent, Seat { guard, views, mode });
         }
         let notes = run_path.join("presented");
-        Files { store, places, seats, context, notes, laid: Mutex::default() }
+        Files { store, places, seats, context, is_sole, notes, laid: Mutex::default() }
     }
 
     pub fn guard(&self, agent: AgentIndex) -> Option<Arc<Guard>> {
@@ -113,12 +117,17 @@ impl Files {
         let laid = views.prepare(&wanted, *mode, changes, &Stop::default()).map_err(told)?;
         guard.set_views(&laid).map_err(|error| error.full_text())?;
         let presents = view.presents.as_ref().filter(|_| view.kind == RoundKind::Present);
-        guard.set_presenting(presents.is_some());
+        guard.set_presenting(presents.is_some() || self.is_sole);
         if let Some((answer, snapshot)) = presents {
             self.give_back(agent, *answer, snapshot, &view.round.to_string()).map_err(told)?;
+        }
+        if presents.is_some() || self.is_sole {
             for (n, path) in self.context.iter().enumerate() {
                 let copy = self.copy_of(agent, n);
                 if path.access == Access::Write {
+                    if !self.note_of_copy(agent, n).exists() {
+                        self.copy_context(agent, n, path).map_err(told)?;
+                    }
                     guard
                         .set_stand_in(Path::new(&path.path), &copy)
                         .map_err(|error| error.full_text())?;
@@ -147,11 +156,6 @@ impl Files {
         };
         // What was made since is kept too: it can be had by the name in the note.
         let restored = self.store.restore(snapshot, &places.workspace, &Stop::default())?;
-        for (n, path) in self.context.iter().enumerate() {
-            if path.access == Access::Write {
-                self.copy_context(agent, n, path)?;
-            }
-        }
         fs::create_dir_all(&self.notes).map_err(io("create", &self.notes))?;
         let text = format!("{answer} {}\nbefore {}\n", snapshot.0, restored.before.0);
         fs::write(&note, text).map_err(io("write", &note))
@@ -163,24 +167,42 @@ impl Files {
         n: usize,
         path: &ContextPath,
     ) -> Result<(), StoreError> {
-        let copy = self.copy_of(agent, n);
-        let Some(parent) = copy.parent() else { return Ok(()) };
-        let base = self.base_of_context(path)?;
-        let target = if Path::new(&path.path).is_dir() { copy.as_path() } else { parent };
-        self.store.restore_new(&base, target, &Stop::default())
+        let original = Path::new(&path.path);
+        let made =
+            ContextCopy::make(&self.store, original, &self.room_of(agent, n), &Stop::default())?;
+        let note = self.note_of_copy(agent, n);
+        let io = |source| StoreError::Io { doing: "write", path: note.clone(), source };
+        fs::create_dir_all(&self.notes).map_err(io)?;
+        fs::write(&note, made.base.0).map_err(io)
     }
 
-    /// Keeps a context path as it is now.
-    pub(super) fn base_of_context(&self, path: &ContextPath) -> Result<SnapshotId, StoreError> {
-        let path = Path::new(&path.path);
-        let taken = match (path.is_dir(), path.parent(), path.file_name()) {
-            (false, Some(parent), Some(name)) => {
-                let only = Some(vec![PathBuf::from(name)]);
-                self.store.take(parent, &TakeOptions { only, ..TakeOptions::default() })?
-            }
-            _ => self.store.take(path, &TakeOptions::default())?,
+    /// Returns the copy of the `n`th context path that a presenter was given, if it was.
+    pub(super) fn given_copy(
+        &self,
+        agent: AgentIndex,
+        n: usize,
+    ) -> Result<Option<ContextCopy>, StoreError> {
+        let (Some(path), Ok(base)) =
+            (self.context.get(n), fs::read_to_string(self.note_of_copy(agent, n)))
+        else {
+            return Ok(None);
         };
-        Ok(taken.id)
+        let room = self.room_of(agent, n);
+        ContextCopy::found(Path::new(&path.path), &room, SnapshotId(base)).map(Some)
+    }
+
+    /// Where the copy is made: the folder itself, or what holds a copy of a file.
+    fn room_of(&self, agent: AgentIndex, n: usize) -> PathBuf {
+        let copy = self.copy_of(agent, n);
+        let is_folder = self.context.get(n).is_some_and(|path| Path::new(&path.path).is_dir());
+        match copy.parent() {
+            Some(parent) if !is_folder => parent.to_owned(),
+            Some(_) | None => copy,
+        }
+    }
+
+    fn note_of_copy(&self, agent: AgentIndex, n: usize) -> PathBuf {
+        self.notes.join(format!("{}-copy-{n}", agent.alias()))
     }
 
     fn laid(&self) -> MutexGuard<'_, BTreeMap<AgentIndex, FilesView>> {

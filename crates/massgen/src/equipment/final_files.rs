@@ -3,17 +3,20 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use massgen_protocol::{AnswerId, EventBody, Outcome, SnapshotId};
-use massgen_workspace::{Stop, StoreError};
+use massgen_protocol::{AgentIndex, AnswerId, EventBody, Outcome, SnapshotId};
+use massgen_workspace::{ApplyError, DiffOptions, OnConflict, Stop, StoreError};
 
 use super::{Files, Held};
+use crate::approvals;
 use crate::cli::{Format, GlobalArgs};
 use crate::error::CliError;
+use crate::output::clean;
 
 /// Folder of a run with the files that belong to its final answer.
 const FINAL: &str = "final";
 
 /// What was handed over.
+#[derive(Default)]
 pub struct Delivery {
     files: u64,
     dirs: Vec<PathBuf>,
@@ -47,13 +50,19 @@ impl Held {
         &self,
         outcome: Option<&Outcome>,
         run_path: &Path,
-        _global: &GlobalArgs,
+        global: &GlobalArgs,
     ) -> Result<Option<Delivery>, CliError> {
         let Some(Outcome::Answered { winner, presented, .. }) = outcome else { return Ok(None) };
         let (files, run_path) = (self.files.clone(), run_path.to_owned());
         let (winner, presented) = (*winner, *presented);
         let output_dir = self.output_dir.clone();
-        let work = move || deliver(&files, winner, presented, &run_path, output_dir.as_deref());
+        let ask = match (self.confirm, approvals::is_somebody_there(global)) {
+            (false, _) => Ask::Nobody,
+            (true, true) => Ask::User,
+            (true, false) => Ask::Refuse,
+        };
+        let work =
+            move || deliver(&files, winner, presented, &run_path, output_dir.as_deref(), ask);
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(error) => {
@@ -69,6 +78,7 @@ fn deliver(
     presented: bool,
     run_path: &Path,
     output_dir: Option<&Path>,
+    ask: Ask,
 ) -> Result<Option<Delivery>, CliError> {
     let failed = |error: StoreError| {
         CliError::execution("failed to hand over the winner's files")
@@ -81,8 +91,12 @@ fn deliver(
         snapshot_of(run_path, winner).unwrap_or_else(SnapshotId::empty)
     };
     let tree = files.store.tree(&id).map_err(failed)?;
+    let mut delivery = Delivery::default();
+    if presented || files.is_sole {
+        bring_back(files, winner.agent, ask, &mut delivery.notes).map_err(failed)?;
+    }
     if tree.is_empty() {
-        return Ok(None);
+        return Ok((!delivery.notes.is_empty()).then_some(delivery));
     }
     let own = run_path.join(FINAL);
     let mut dirs = Vec::new();
@@ -91,19 +105,96 @@ fn deliver(
         Ok(()) | Err(StoreError::Exists { .. }) => dirs.push(own),
         Err(error) => return Err(failed(error)),
     }
-    let mut notes = Vec::new();
     if let Some(dir) = output_dir {
-        match files.store.restore_new(&id, dir, &Stop::default()) {
-            Ok(()) => dirs = vec![dir.to_owned()],
-            Err(StoreError::Exists { path }) => notes.push(format!(
-                "warning: `{}` is not empty, so nothing was written there\n  hint: the files are in `{}`",
-                path.display(),
-                run_path.join(FINAL).display()
-            )),
-            Err(error) => return Err(failed(error)),
+        let delivered = files.store.deliver(&id, dir, &Stop::default()).map_err(failed)?;
+        dirs = vec![dir.to_owned()];
+        if let (n @ 1.., Some(backup)) = (delivered.replaced.len(), delivered.backup) {
+            let s = if n == 1 { "" } else { "s" };
+            delivery
+                .notes
+                .push(format!("{n} file{s} that were there are now in {}", backup.display()));
         }
     }
-    Ok(Some(Delivery { files: tree.files(), dirs, notes }))
+    (delivery.files, delivery.dirs) = (tree.files(), dirs);
+    Ok(Some(delivery))
+}
+
+/// Whether changes to the user's own files are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ask {
+    /// They are, without a question.
+    Nobody,
+    User,
+    /// Somebody wants to be asked and nobody is there.
+    Refuse,
+}
+
+/// Makes the presenter's changes to its copies of the user's files in these themselves.
+fn bring_back(
+    files: &Files,
+    agent: AgentIndex,
+    ask: Ask,
+    notes: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let stop = Stop::default();
+    let Some(guard) = files.guard(agent) else { return Ok(()) };
+    for n in 0..files.context.len() {
+        let Some(copy) = files.given_copy(agent, n)? else { continue };
+        let proposed = copy.proposed(&files.store, &guard.policy(), &stop)?;
+        let n = proposed.diff.changes.len();
+        for path in &proposed.refused {
+            notes.push(format!("warning: `{}` is protected and stays as it was", path.display()));
+        }
+        if n == 0 {
+            continue;
+        }
+        let s = if n == 1 { "" } else { "s" };
+        let original = copy.original.display();
+        let is_wanted = match ask {
+            Ask::Nobody => true,
+            Ask::User => {
+                let text = files.store.unified(&proposed.diff, &DiffOptions::default())?;
+                is_confirmed(&text, &format!("make these {n} change{s} in {original}?"))
+            }
+            Ask::Refuse => false,
+        };
+        if !is_wanted {
+            notes.push(format!(
+                "{n} change{s} to {original} were not made; they are in {}",
+                copy.copy.display()
+            ));
+            continue;
+        }
+        match copy.apply(&files.store, &proposed, OnConflict::default(), &stop) {
+            Ok(applied) => {
+                let n = applied.applied.len();
+                let s = if n == 1 { "" } else { "s" };
+                notes.push(format!("{n} change{s} made in {original}"));
+                for path in applied.conflicts.iter().chain(&applied.left) {
+                    notes.push(format!(
+                        "warning: `{}` was changed meanwhile and stays as it is",
+                        path.display()
+                    ));
+                }
+            }
+            Err(ApplyError::Store(error)) => return Err(error),
+            Err(error @ ApplyError::Conflicts { .. }) => notes.push(format!("warning: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// Shows what would change and asks; no answer is none.
+fn is_confirmed(diff: &str, question: &str) -> bool {
+    let mut stderr = std::io::stderr().lock();
+    let shown = write!(stderr, "\n{}\n{} [y/N] ", clean(diff), clean(question));
+    if shown.and_then(|()| stderr.flush()).is_err() {
+        return false;
+    }
+    drop(stderr);
+    let mut answer = String::new();
+    let read = std::io::stdin().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 /// Looks up which copy belongs to an answer.

@@ -48,6 +48,8 @@ pub struct Held {
     pub servers: Option<Servers>,
     /// Where the winner's files go besides the run's folder.
     pub output_dir: Option<PathBuf>,
+    /// Changes to the user's own files are shown first.
+    pub confirm: bool,
 }
 
 impl Held {
@@ -100,12 +102,18 @@ pub async fn equip(
     if matches!(run, For::New) {
         bench.write_down(spec, &host, &files);
     }
+    let confirm = spec.files.confirm;
     let output_dir = spec.files.output_dir.as_ref().map(PathBuf::from);
     let seams = Seams {
         snapshots: Arc::new(Shelf(files.clone())),
-        tools: Arc::new(tools::Bench(Arc::new(host))),
+        tools: Arc::new(tools::Bench { host: Arc::new(host), is_sole: files.is_sole }),
     };
-    Ok(Equipped { seams, reserved, opening, held: Some(Held { files, servers, output_dir }) })
+    Ok(Equipped {
+        seams,
+        reserved,
+        opening,
+        held: Some(Held { files, servers, output_dir, confirm }),
+    })
 }
 
 /// The folders of a run, before there is anything in them.
@@ -209,7 +217,9 @@ impl Workshop {
             guards.insert(agent, (Arc::new(guard), mode));
         }
         let context = spec.files.context_paths.clone();
-        Ok(Files::new(self.store.clone(), self.places.clone(), guards, context, &self.run_path))
+        let is_sole = spec.agents.len() == 1 && !spec.policy.sole_agent_votes;
+        let (store, places) = (self.store.clone(), self.places.clone());
+        Ok(Files::new(store, places, guards, context, is_sole, &self.run_path))
     }
 
     /// Never to be read by this agent, wherever it lies.

@@ -6,6 +6,7 @@ mod agents;
 mod attachments;
 mod automation;
 mod binary;
+mod context_files;
 mod demo;
 mod doctor;
 mod documents;
