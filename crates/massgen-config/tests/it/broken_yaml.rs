@@ -25,7 +25,21 @@ agents:
       prices: {input: 1.5, output: 2}
       reasoning:
         effort: high
+  - id: worker
+    backend:
+      type: lmstudio
+      model: m
+      cwd: work
+      enable_mcp_command_line: true
+      command_line_allowed_commands: ['^git (log|status)']
+      mcp_servers:
+        time: {command: uvx mcp-server-time, env: {A: '${HOST}'}}
+      custom_tools: [{name: [f], function: [f], path: x.py, preset_args: {n: 1}}]
+      permissions: {role: read-only, rules: {deny: ['command(git push*)']}}
+      hooks: {PreToolUse: [{handler: 'h.py:f', matcher: 'a|b'}]}
 orchestrator:
+  sandbox: {mode: os, limits: {memory: 1g}}
+  context_paths: [{path: src, permission: write, protected_paths: [a]}, docs]
   tie_break: seeded
   seed: 12
   coordination:

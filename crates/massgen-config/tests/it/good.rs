@@ -1,7 +1,7 @@
 use massgen_config::{Environment, Overrides, Source, decode, load};
 use massgen_protocol::{
-    AnswerNovelty, ApiKey, CallTimeouts, FinalPresentation, OnNewAnswer, Policy, RunSpec, SelfVote,
-    TieBreak, VotingSensitivity,
+    AnswerNovelty, ApiKey, CallTimeouts, FilesSpec, FinalPresentation, OnNewAnswer, Policy,
+    SelfVote, TieBreak, Tooling, VotingSensitivity,
 };
 use serde_json::json;
 
@@ -47,7 +47,43 @@ agents:
       tries_max: 5
   - id: '42'
     backend: {type: GROQ, prices: {input: 1}}
+  - id: worker
+    backend:
+      type: lmstudio
+      model: m
+      prices: {input: 1}
+      cwd: workspace1
+      enable_mcp_command_line: true
+      command_line_allowed_commands: ['^git ']
+      command_line_blocked_commands: ['push']
+      command_line_timeout_seconds: 30
+      command_line_docker_image: image:1
+      command_line_docker_memory_limit: 2g
+      command_line_docker_cpu_limit: 2
+      sandbox: {mode: container, network: on}
+      enable_web_fetch: true
+      max_concurrent_tools: 4
+      allowed_tools: [get_time]
+      exclude_tools: [mcp__time__convert, other]
+      mcp_servers:
+        - {name: time, type: stdio, command: uvx, args: [mcp-server-time], env: {TZ: '${HOST}'}, timeout: 9}
+        - {name: far, type: streamable-http, url: 'https://x.example/mcp', headers: {X-A: b}, call_timeout: 8, trusted: true, shared: true}
+      custom_tools:
+        - {name: add, function: add_numbers, path: tools/math.py, description: Adds, preset_args: {unit: kg}}
+      permissions:
+        role: read-write
+        rules: {deny: ['command(git push*)'], allow: ['mcp(time/*)'], ask: [read_url]}
+        automation_default: deny-all
+        approval_mode: file
+        approval_dir: approvals
+        approval_timeout_seconds: 7
+      hooks:
+        PreToolUse: [{handler: 'h.py:check', matcher: 'write_*', timeout: 5, fail_closed: true}]
+        PostToolUse: [{handler: my.module.seen}]
 orchestrator:
+  sandbox: {mode: os, require: true, network: on, read_paths: [/opt/data], limits: {processes: 9, memory: 1g, cpu_seconds: 8, file_size: 2m, open_files: 32, output: 4k, time_seconds: 6}}
+  context_paths: [{path: src, permission: write, protected_paths: [a]}, docs]
+  enable_multimodal_tools: true
   voting_sensitivity: balanced
   answer_novelty_requirement: strict
   max_new_answers_per_agent: 2
@@ -57,7 +93,7 @@ orchestrator:
   self_vote: forbid
   defer_voting_until_all_answered: yes
   final_answer_strategy: winner_reuse
-  coordination: {max_orchestration_restarts: 2}
+  coordination: {max_orchestration_restarts: 2, enable_agent_task_planning: true, enable_planning_mode: true, write_mode: isolated}
   failures_max: 4
   exhausted_rounds_max: 6
   violations_max: 5
@@ -101,11 +137,21 @@ fn every_key_arrives() {
 /// The table of keys and the code that reads them are two lists; this holds them together.
 #[test]
 fn no_key_of_the_full_config_keeps_its_default() {
-    let full = load(&Source { name: "", text: FULL }, &env(), &Overrides::default()).spec.unwrap();
-    let default = RunSpec { policy: Policy::default(), ..full.clone() };
-    let (full, default) = (json!(full.policy), json!(default.policy));
+    let source = Source { name: "", text: FULL };
+    let loaded = load(&source, &env(), &Overrides::default()).spec.unwrap();
+    let (full, default) = (json!(loaded.policy), json!(Policy::default()));
     for (key, value) in full.as_object().unwrap() {
         assert_ne!(value, &default[key], "`{key}`");
+    }
+    let worker = json!(loaded.agents[2].tooling);
+    let files = json!(loaded.files);
+    let defaults = [json!(Tooling::default()), json!(FilesSpec::default())];
+    for (given, default) in [worker, files].iter().zip(&defaults) {
+        for (key, value) in given.as_object().unwrap() {
+            // These are for the command line to say.
+            let elsewhere = ["confirm", "output_dir"].contains(&key.as_str());
+            assert!(elsewhere || value != &default[key], "`{key}`");
+        }
     }
 }
 

@@ -288,4 +288,15 @@ mod tests {
         check("node server.js", false);
         check("python3 -m server", false);
     }
+
+    #[test]
+    fn secrets_stand_in_arguments_by_name() {
+        let env = BTreeMap::from([
+            ("TOKEN".to_owned(), HeaderText::Plain { value: "t0k".to_owned() }),
+            ("OTHER".to_owned(), HeaderText::Plain { value: "o".to_owned() }),
+        ]);
+        let args = ["--token=${TOKEN}", "${NOT_GIVEN}", "$TOKEN", "${TOKEN}${OTHER}"];
+        let args: Vec<String> = args.map(str::to_owned).to_vec();
+        assert_eq!(filled_in(&args, &env), ["--token=t0k", "${NOT_GIVEN}", "$TOKEN", "t0ko"]);
+    }
 }
