@@ -395,4 +395,23 @@ mod tests {
         );
         assert_eq!(remedy(&ORCHESTRATOR, "zzzz"), "");
     }
+
+    #[test]
+    fn the_keys_of_tools_are_described() {
+        let page = include_str!("../../../docs/reference/tool-keys.md");
+        let permissions = include_str!("../../../docs/tools/permissions.md");
+        let told = |key: &str| page.contains(&format!("`{key}`"));
+        for section in [&MCP_SERVER, &CUSTOM_TOOL, &SANDBOX, &SANDBOX_LIMITS] {
+            for key in section.read.iter().filter(|key| **key != "category") {
+                assert!(told(key), "`{key}` of {}", section.name);
+            }
+        }
+        for key in BACKEND.read.iter().filter(|key| key.starts_with("command_line_")) {
+            assert!(told(key), "`{key}`");
+        }
+        for key in PERMISSIONS.read.iter().chain(HOOK.read).chain(PERMISSION_RULES.read) {
+            let is_plain = ["enabled", "audit", "type"].contains(key);
+            assert!(is_plain || permissions.contains(key), "`{key}` of permissions or hooks");
+        }
+    }
 }

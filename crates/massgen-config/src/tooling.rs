@@ -17,6 +17,7 @@ pub(crate) use sandbox::{SandboxWish, agent_sandbox, team_sandbox};
 
 use crate::backend::is_agent;
 use crate::files::context_paths;
+use crate::node::{Entry, Kind, Node};
 use crate::problem::Place;
 use crate::reader::Reader;
 use crate::section::{Field, Section};
@@ -201,4 +202,31 @@ fn concurrent(r: &mut Reader<'_>, s: &mut Section<'_>) -> Option<u32> {
     let side_by_side = r.flag(s.given("concurrent_tool_execution"));
     let most = r.count32(s.given("max_concurrent_tools"), 1..=CONCURRENT_MAX);
     if side_by_side == Some(false) { Some(1) } else { most }
+}
+
+/// Puts the folder that servers and tools run in for `${cwd}`, which is no variable of the
+/// environment: the workspace, which is where they are.
+fn with_cwd(node: &Node) -> Node {
+    const CWD: &str = "${cwd}";
+    match &node.kind {
+        Kind::Scalar { text, plain } if text.contains(CWD) => {
+            Node::scalar(node.at, &text.replace(CWD, "."), *plain)
+        }
+        Kind::Scalar { .. } => node.clone(),
+        Kind::List(items) => Node::list(node.at, items.iter().map(with_cwd).collect()),
+        Kind::Map(entries) => {
+            let entry = |entry: &Entry| {
+                let is_own =
+                    matches!(&entry.value.kind, Kind::Scalar { text, .. } if &**text == CWD);
+                // Where it runs anyhow need not be said.
+                let value = if is_own && &*entry.key == "cwd" {
+                    Node::scalar(entry.value.at, "", true)
+                } else {
+                    with_cwd(&entry.value)
+                };
+                Entry { value, ..entry.clone() }
+            };
+            Node::map(node.at, entries.iter().map(entry).collect())
+        }
+    }
 }

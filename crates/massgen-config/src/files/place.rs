@@ -2,10 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use massgen_protocol::{ContextPath, FilesSpec, RunSpec, Tooling};
+use massgen_protocol::{ContextPath, FilesSpec, McpTransport, RunSpec, Tooling};
 
 /// Names in full what a config names from where MassGen was started, its `base`: context paths,
-/// Python files, the folder of approvals. A relative `cwd` stays: it is a folder of the run.
+/// Python files, the folder of approvals, where servers run. A relative `cwd` of an agent stays:
+/// it is a folder of the run.
 pub fn place_paths(spec: &mut RunSpec, base: &Path) {
     let FilesSpec { context_paths, sandbox, approval, output_dir, .. } = &mut spec.files;
     for ContextPath { path, protected, .. } in context_paths {
@@ -17,9 +18,14 @@ pub fn place_paths(spec: &mut RunSpec, base: &Path) {
         *path = placed(base, path);
     }
     for agent in &mut spec.agents {
-        let Tooling { python_tools, hooks, .. } = &mut agent.tooling;
+        let Tooling { python_tools, hooks, mcp_servers, .. } = &mut agent.tooling;
         for tool in python_tools.iter_mut().filter(|tool| tool.path.ends_with(".py")) {
             tool.path = placed(base, &tool.path);
+        }
+        for server in mcp_servers {
+            if let McpTransport::Stdio { cwd: Some(cwd), .. } = &mut server.transport {
+                *cwd = placed(base, cwd);
+            }
         }
         for hook in hooks {
             if let Some((file, function)) = hook.handler.rsplit_once(".py:") {

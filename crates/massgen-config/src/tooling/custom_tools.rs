@@ -6,6 +6,7 @@ use massgen_protocol::PythonToolSpec;
 use serde_json::{Map, Value};
 
 use super::names::{is_name, wanted};
+use super::with_cwd;
 use crate::known::CUSTOM_TOOL;
 use crate::node::{Kind, Node};
 use crate::problem::{Place, shown};
@@ -33,7 +34,8 @@ pub(super) struct CustomTools {
 pub(super) fn custom_tools(reader: &mut Reader<'_>, section: &mut Section<'_>) -> CustomTools {
     let mut custom = CustomTools::default();
     let Some(field) = section.given("custom_tools") else { return custom };
-    let Kind::List(items) = &field.node.kind else {
+    let node = with_cwd(field.node);
+    let Kind::List(items) = &node.kind else {
         reader.mismatch(&field, "a list of tools");
         return custom;
     };

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use massgen_protocol::{HeaderText, McpServerSpec, McpTransport};
 
 use super::names::{is_name, wanted};
+use super::with_cwd;
 use crate::command_line::words;
 use crate::expand::{has_variable, is_secret_variable, variables};
 use crate::host::{UrlFault, check_base_url};
@@ -438,21 +439,6 @@ fn is_stateless(transport: &McpTransport) -> bool {
     };
     let mut packages = words.map(|word| package(word.rsplit("/bin/").next().unwrap_or(word)));
     packages.any(|word| STATELESS.contains(&word.as_str()))
-}
-
-/// Puts the folder it runs in for `${cwd}`, which is no variable of the environment.
-fn with_cwd(node: &Node) -> Node {
-    match &node.kind {
-        Kind::Scalar { text, plain } if text.contains("${cwd}") => {
-            Node::scalar(node.at, &text.replace("${cwd}", "."), *plain)
-        }
-        Kind::Scalar { .. } => node.clone(),
-        Kind::List(items) => Node::list(node.at, items.iter().map(with_cwd).collect()),
-        Kind::Map(entries) => {
-            let entry = |entry: &Entry| Entry { value: with_cwd(&entry.value), ..entry.clone() };
-            Node::map(node.at, entries.iter().map(entry).collect())
-        }
-    }
 }
 
 fn last(path: &str) -> &str {

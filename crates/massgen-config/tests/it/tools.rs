@@ -363,7 +363,8 @@ agents:
       type: lmstudio
       model: m
       cwd: w
-      custom_tools: [{function: f, path: ./tools/../f.py}, {function: g, path: my.module}]
+      custom_tools: [{function: f, path: ./tools/../f.py, preset_args: {d: '${cwd}/o'}}, {function: g, path: my.module}]
+      mcp_servers: {s: {type: stdio, command: x, cwd: srv}, t: {type: stdio, command: x, cwd: '${cwd}'}}
       hooks: {PreToolUse: [{handler: 'h.py:check'}, {handler: my.module.f}]}
       permissions: {approval_mode: file}
 orchestrator: {context_paths: [{path: ../src/, permission: write, protected_paths: [a]}, /abs]}
@@ -377,6 +378,13 @@ orchestrator: {context_paths: [{path: ../src/, permission: write, protected_path
     let tooling = &spec.agents[0].tooling;
     let files: Vec<_> = tooling.python_tools.iter().map(|tool| tool.path.as_str()).collect();
     assert_eq!(files, ["/home/me/project/f.py", "my.module"]);
+    assert_eq!(json!(tooling.python_tools[0].preset_args), json!({"d": "./o"}));
+    let cwd = |server: &McpServerSpec| match &server.transport {
+        McpTransport::Stdio { cwd, .. } => cwd.clone(),
+        McpTransport::Http { .. } => panic!(),
+    };
+    let folders: Vec<_> = tooling.mcp_servers.iter().map(cwd).collect();
+    assert_eq!(folders, [Some("/home/me/project/srv".to_owned()), None]);
     let handlers: Vec<_> = tooling.hooks.iter().map(|hook| hook.handler.as_str()).collect();
     assert_eq!(handlers, ["/home/me/project/h.py:check", "my.module.f"]);
     assert_eq!(tooling.workspace.as_ref().unwrap().cwd, "w");
