@@ -355,6 +355,49 @@ async fn a_question_is_asked_and_answered_by_files() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn what_is_no_answer_is_told_and_waited_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let gate = gate(&tooling(&[], &[], &[]), &by_file(dir), Setting::default());
+    let heard = Heard::default();
+    let (asking, reports) = (gate.clone(), heard.reports(|_| {}));
+    let task =
+        tokio::spawn(
+            async move { before(&asking, &mut call("c1", "git push", reports)).await.is_ok() },
+        );
+    let request = request(dir).await;
+    let answer = dir.join(request["answer_file"].as_str().unwrap());
+    let notice = async |words: &str| {
+        while !heard.0.lock().unwrap().iter().any(|line| line.contains(words)) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    std::fs::create_dir(&answer).unwrap();
+    notice("it is no plain file").await;
+    std::fs::remove_dir(&answer).unwrap();
+    std::fs::write(&answer, "[1]").unwrap();
+    notice("invalid").await;
+    std::fs::write(&answer, "{}").unwrap();
+    notice("missing field `allowed`").await;
+    std::fs::write(&answer, format!("{{\"allowed\": true, \"x\": \"{}\"}}", "x".repeat(70_000)))
+        .unwrap();
+    notice("it has more than 65536 bytes").await;
+    // A link may lead to whatever an agent writes.
+    let elsewhere = dir.join("elsewhere");
+    std::fs::write(&elsewhere, r#"{"allowed": true}"#).unwrap();
+    std::fs::remove_file(&answer).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &answer).unwrap();
+    heard.lines();
+    notice("it is no plain file").await;
+    std::fs::remove_file(&answer).unwrap();
+    std::fs::write(&answer, r#"{"allowed": false, "reason": "no"}"#).unwrap();
+    assert!(!task.await.unwrap());
+    assert_eq!(heard.lines().pop().unwrap(), "denied by file: no: run `git push`");
+    assert_eq!(names(dir), ["elsewhere"]);
+}
+
 #[tokio::test]
 async fn files_of_a_question_go_with_it() {
     let folder = tempfile::tempdir().unwrap();

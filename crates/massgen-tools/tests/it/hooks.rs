@@ -278,3 +278,15 @@ async fn a_hook_is_confined_and_lies_where_no_agent_writes() {
     let made = bench.gate(&with(vec![hook], None));
     assert_eq!(made.err(), Some(GateError::Hook("relative.py:f".to_owned())));
 }
+
+#[test]
+fn no_agent_can_answer_its_own_question() {
+    let bench = Bench::new();
+    let inside = bench.desk.at("workspace/approvals").display().to_string();
+    let approval =
+        Approval { by: ApprovalBy::File, dir: Some(inside.clone()), ..Approval::default() };
+    let files = FilesSpec { approval, ..FilesSpec::default() };
+    let setting = Setting { equipment: Some(bench.desk.equipment.clone()), ..Setting::default() };
+    let made = Gate::new(&Tooling::default(), &files, setting);
+    assert_eq!(made.err(), Some(GateError::AnswersItself(inside)));
+}
