@@ -4,6 +4,7 @@
 //! `docs/benchmarks.md`. Nothing here can fail a build: a figure is for reading.
 
 mod measure;
+mod snapshots;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -23,15 +24,41 @@ struct Figure {
 }
 
 pub fn run(arguments: &[String]) -> ExitCode {
-    match figures().and_then(|figures| Ok((figures, prompt_cache()?))) {
-        Ok((figures, prompt_cache)) => {
-            let table = format!("{}\n{prompt_cache}", table(&figures));
+    if arguments.iter().any(|argument| argument == "snapshots") {
+        return only_snapshots(arguments.iter().any(|argument| argument == "--write"));
+    }
+    let measured =
+        figures().and_then(|figures| Ok((figures, prompt_cache()?, snapshots::section(&root()?)?)));
+    match measured {
+        Ok((figures, prompt_cache, snapshots)) => {
+            let table = format!("{}\n{prompt_cache}\n{snapshots}", table(&figures));
             say(&table);
             if arguments.iter().any(|argument| argument == "--write") {
                 return write(&table);
             }
             ExitCode::SUCCESS
         }
+        Err(problem) => {
+            say(&format!("error: {problem}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Measures the copies of workspaces alone: the rest takes a release build of everything.
+fn only_snapshots(may_write: bool) -> ExitCode {
+    let done = root().and_then(|root| {
+        let section = snapshots::section(&root)?;
+        say(&section);
+        if !may_write {
+            return Ok(());
+        }
+        let page = fs::read_to_string(root.join("docs/benchmarks.md"))
+            .map_err(|error| format!("cannot read docs/benchmarks.md: {error}"))?;
+        write_doc("benchmarks.md", &snapshots::replaced(&page, &section))
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             say(&format!("error: {problem}"));
             ExitCode::FAILURE
