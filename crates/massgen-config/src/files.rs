@@ -13,7 +13,7 @@ use crate::node::{Kind, Node};
 use crate::problem::shown;
 use crate::reader::Reader;
 use crate::section::{Field, Section};
-use crate::tooling::{TeamTools, Wishes, team_sandbox};
+use crate::tooling::{TeamTools, Wishes, only_seen, team_sandbox};
 
 /// Most context paths of a team.
 const PATHS_MAX: usize = 256;
@@ -38,7 +38,12 @@ pub(crate) fn of_orchestrator(
         files.sandbox = team_sandbox(r, field);
     }
     files.context_paths = context_paths(r, s.given("context_paths")).unwrap_or_default();
-    tools.read_media = r.flag(s.given("enable_multimodal_tools")).unwrap_or(false);
+    let media = s.given("enable_multimodal_tools");
+    let at = media.as_ref().map(|field| (field.key_at, field.path.clone()));
+    tools.read_media = r.flag(media).unwrap_or(false);
+    if let Some((at, path)) = at.filter(|_| tools.read_media) {
+        only_seen(r, at, &path);
+    }
     // Where snapshots are kept is the run's own business: each has its folder.
     for key in ["snapshot_storage", "agent_temporary_workspace"] {
         r.text(s.given(key));

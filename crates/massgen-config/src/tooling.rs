@@ -181,7 +181,12 @@ fn file_operations(r: &mut Reader<'_>, s: &mut Section<'_>, has_workspace: bool)
 
 /// Agents look at images; they make none in this version.
 fn media(r: &mut Reader<'_>, s: &mut Section<'_>, team: TeamTools, sees_images: bool) -> bool {
-    let own = r.flag(s.given("enable_multimodal_tools"));
+    let field = s.given("enable_multimodal_tools");
+    let at = field.as_ref().map(|field| (field.key_at, field.path.clone()));
+    let own = r.flag(field);
+    if let (Some(true), Some((at, path))) = (own, at) {
+        only_seen(r, at, &path);
+    }
     for key in [
         "enable_image_generation",
         "enable_audio_generation",
@@ -196,6 +201,13 @@ fn media(r: &mut Reader<'_>, s: &mut Section<'_>, team: TeamTools, sees_images: 
         }
     }
     own.unwrap_or(team.read_media) || sees_images
+}
+
+/// Says which half of `enable_multimodal_tools` is here.
+pub(crate) fn only_seen(r: &mut Reader<'_>, at: Place, path: &str) {
+    let message = "`enable_multimodal_tools` brings `read_media`: media are looked at in this \
+                   version, and none are made";
+    r.report.notice_once(at, path, message.to_owned());
 }
 
 fn concurrent(r: &mut Reader<'_>, s: &mut Section<'_>) -> Option<u32> {

@@ -129,7 +129,8 @@ fn every_key_arrives() {
     let loaded = load(&Source { name: "full.yaml", text: FULL }, &env(), &Overrides::default());
     let spec = loaded.spec.unwrap();
     insta::assert_snapshot!(serde_json::to_string_pretty(&spec).unwrap());
-    assert_eq!(loaded.notices, []);
+    let [notice] = &loaded.notices[..] else { panic!("{:?}", loaded.notices) };
+    assert!(notice.message.starts_with("`enable_multimodal_tools` brings `read_media`"));
     let key = spec.agents[0].backend.api_key.secret().unwrap();
     assert_eq!(key.expose(), "gsk-groq");
 }

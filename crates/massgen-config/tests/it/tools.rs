@@ -249,7 +249,9 @@ orchestrator:
     assert_eq!(tools.iter().map(|tools| tools.read_media).collect::<Vec<_>>(), [true, false, true]);
     assert_eq!(tools.iter().map(|tools| tools.concurrent_max).collect::<Vec<_>>(), [10, 3, 1]);
     assert!(tools.iter().all(|tools| tools.planning));
-    assert_eq!(notices(text), "no problems");
+    let said = notices(text);
+    assert_eq!(said.matches("warning").count(), 1, "{said}");
+    assert!(said.contains("media are looked at in this version, and none are made"), "{said}");
 }
 
 #[test]

@@ -114,19 +114,12 @@ impl Gate {
             let heard = self.hooks.before(invocation).await;
             heard.map_err(|(by, reason)| refuse(invocation, &by, &reason))?
         };
-        let only_plans = self.only_plans && invocation.kind != RoundKind::Present;
         let is_asked = matches!(word, Word::Ask { .. });
-        if self.rules.is_none() && !only_plans && !is_asked {
+        if self.rules.is_none() && !self.only_plans(invocation.kind) && !is_asked {
             return Ok(());
         }
         let facts = self.facts(invocation, effect).await;
-        if only_plans && facts.risk() == Risk::Irreversible {
-            return Err(refuse(invocation, "planning mode", &planned(&facts)));
-        }
-        let verdict = match &self.rules {
-            Some(rules) => rules.decide(&facts),
-            None => Verdict::Allow { by: None },
-        };
+        let verdict = self.judge(invocation.kind, &facts);
         // A hook may spare the question or put one; what is denied stays denied.
         let verdict = match (verdict, word) {
             (Verdict::Ask { .. }, Word::Allow { by }) => Verdict::Allow { by: Some(by) },
@@ -136,6 +129,29 @@ impl Gate {
             (verdict, Word::Nothing | Word::Allow { .. } | Word::Ask { .. }) => verdict,
         };
         self.carry_out(invocation, &facts, verdict).await
+    }
+
+    /// Says what would become of a call as it is, without hooks and without asking anybody.
+    pub async fn decide(&self, invocation: &Invocation, effect: ToolEffect) -> Verdict {
+        let facts = self.facts(invocation, effect).await;
+        self.judge(invocation.kind, &facts)
+    }
+
+    fn judge(&self, kind: RoundKind, facts: &Facts) -> Verdict {
+        if self.only_plans(kind) && facts.risk() == Risk::Irreversible {
+            return Verdict::Deny { by: "planning mode".to_owned(), reason: planned(facts) };
+        }
+        match &self.rules {
+            Some(rules) => rules.decide(facts),
+            None => Verdict::Allow { by: None },
+        }
+    }
+
+    fn only_plans(&self, kind: RoundKind) -> bool {
+        match kind {
+            RoundKind::Present => false,
+            RoundKind::Coordinate | RoundKind::Review => self.only_plans,
+        }
     }
 
     async fn carry_out(

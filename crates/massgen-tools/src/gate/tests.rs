@@ -278,6 +278,29 @@ async fn what_is_not_confined_cannot_be_undone() {
     assert_eq!(before(&gate, &mut call("c2", "ls", Reports::none())).await, Ok(()));
 }
 
+#[tokio::test]
+async fn what_would_become_of_a_call_can_be_asked_without_making_it() {
+    let files = FilesSpec { planning_mode: true, ..FilesSpec::default() };
+    let gate = gate(&tooling(&["command(rm *)"], &["command(ls)"], &[]), &files, attended());
+    let decide = async |command: &str, kind: RoundKind| {
+        let heard = Heard::default();
+        let mut invocation = call("c1", command, heard.reports(|_| {}));
+        invocation.kind = kind;
+        let verdict = gate.decide(&invocation, ToolEffect::Write).await;
+        assert_eq!(heard.lines(), [""; 0]);
+        verdict
+    };
+    let by = Some("rule command(ls)".to_owned());
+    assert_eq!(decide("ls", RoundKind::Coordinate).await, Verdict::Allow { by });
+    assert_eq!(decide("make", RoundKind::Coordinate).await, Verdict::Allow { by: None });
+    let denied =
+        |verdict: &Verdict, who: &str| matches!(verdict, Verdict::Deny { by, .. } if by == who);
+    assert!(denied(&decide("rm x", RoundKind::Present).await, "rule command(rm *)"));
+    assert!(denied(&decide("git push", RoundKind::Coordinate).await, "planning mode"));
+    let asked = decide("git push", RoundKind::Present).await;
+    assert!(matches!(asked, Verdict::Ask { what, .. } if what == "run `git push`"));
+}
+
 #[test]
 fn a_rule_that_cannot_be_read_makes_no_gate() {
     let made = Gate::new(&tooling(&["comand(x)"], &[], &[]), &FilesSpec::default(), attended());
