@@ -116,5 +116,8 @@ fn no_effect_of_a_tool_happens_twice() {
     });
     let kills = kills.load(Ordering::SeqCst);
     assert!(kills > 20, "only {kills} kills");
-    println!("kill campaign over tools: {kills} kills, no effect twice");
+    println!(
+        "kill campaign: {kills} kills, one after each event of a run whose tools write: no effect \
+         happened twice (`crates/massgen/tests/it/kill_tools.rs`)"
+    );
 }
