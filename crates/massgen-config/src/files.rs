@@ -3,7 +3,7 @@
 mod mentions;
 mod place;
 
-use massgen_protocol::{Access, ContextPath, FilesSpec, WriteMode};
+use massgen_protocol::{Access, ContextPath, Drift, FilesSpec, WriteMode};
 
 pub use mentions::context_in_question;
 pub use place::place_paths;
@@ -25,7 +25,8 @@ const WRITE_MODES: &[(&str, WriteMode)] = &[
     ("isolated", WriteMode::Isolated),
     ("legacy", WriteMode::Legacy),
 ];
-const DRIFT: &[(&str, bool)] = &[("skip", true), ("prefer_presenter", false), ("fail", false)];
+const DRIFT: &[(&str, Drift)] =
+    &[("skip", Drift::Skip), ("prefer_presenter", Drift::PreferPresenter), ("fail", Drift::Fail)];
 
 /// Reads what stands under `orchestrator`.
 pub(crate) fn of_orchestrator(
@@ -72,12 +73,8 @@ pub(crate) fn of_coordination(
     if let Some(mode) = r.choice(s.given("write_mode"), WRITE_MODES) {
         files.write_mode = mode;
     }
-    let drift = s.given("drift_conflict_policy");
-    let at = drift.as_ref().map(|field| (field.key_at, field.path.clone()));
-    if let (Some(false), Some((at, path))) = (r.choice(drift, DRIFT), at) {
-        let message = "`drift_conflict_policy` has no effect: a file that somebody else changed \
-                       meanwhile is left as it is (`skip`)";
-        r.report.notice_once(at, &path, message.to_owned());
+    if let Some(drift) = r.choice(s.given("drift_conflict_policy"), DRIFT) {
+        files.drift = drift;
     }
 }
 

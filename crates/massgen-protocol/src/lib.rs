@@ -58,7 +58,7 @@ pub use spec::{
 pub use tool::{PermissionAnswer, ToolEffect, ToolName, ToolOutput, ToolReport, ToolSpec};
 pub use tooling::{
     Access, Approval, ApprovalBy, AskDefault, CommandSpec, ContainerSpec, ContextPath, ContextTold,
-    FilesSpec, HookEvent, HookSpec, McpServerSpec, McpTransport, NetworkPolicy, OfferedTool,
+    Drift, FilesSpec, HookEvent, HookSpec, McpServerSpec, McpTransport, NetworkPolicy, OfferedTool,
     PermissionSpec, PlacesTold, PythonToolSpec, SandboxLimits, SandboxMode, SandboxSpec, Tooling,
     Toolset, WorkspaceSpec, WriteMode,
 };

@@ -97,6 +97,8 @@ pub struct FilesSpec {
     pub output_dir: Option<String>,
     /// Changes to context paths are shown before they are made.
     pub confirm: bool,
+    /// What becomes of a file that the user changed meanwhile.
+    pub drift: Drift,
 }
 
 /// A file or folder of the user's. Nobody writes to it before the presentation.
@@ -130,6 +132,18 @@ pub enum WriteMode {
     Isolated,
     /// The path itself, read-only until the presentation.
     Legacy,
+}
+
+/// `coordination.drift_conflict_policy`: both the user and the presenter changed a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// The user's change stays.
+    #[default]
+    Skip,
+    PreferPresenter,
+    /// Nothing at all is brought back.
+    Fail,
 }
 
 /// What confines commands, Python tools and servers.

@@ -93,7 +93,7 @@ orchestrator:
   self_vote: forbid
   defer_voting_until_all_answered: yes
   final_answer_strategy: winner_reuse
-  coordination: {max_orchestration_restarts: 2, enable_agent_task_planning: true, enable_planning_mode: true, write_mode: isolated}
+  coordination: {max_orchestration_restarts: 2, enable_agent_task_planning: true, enable_planning_mode: true, write_mode: isolated, drift_conflict_policy: fail}
   failures_max: 4
   exhausted_rounds_max: 6
   violations_max: 5

@@ -2,9 +2,9 @@
 
 use massgen_config::{Environment, Source, load};
 use massgen_protocol::{
-    Access, Approval, ApprovalBy, AskDefault, CommandSpec, ContainerSpec, ContextPath, FilesSpec,
-    HookEvent, McpServerSpec, McpTransport, NetworkPolicy, SandboxLimits, SandboxMode, SandboxSpec,
-    Tooling, WriteMode,
+    Access, Approval, ApprovalBy, AskDefault, CommandSpec, ContainerSpec, ContextPath, Drift,
+    FilesSpec, HookEvent, McpServerSpec, McpTransport, NetworkPolicy, SandboxLimits, SandboxMode,
+    SandboxSpec, Tooling, WriteMode,
 };
 use serde_json::json;
 
@@ -258,7 +258,7 @@ orchestrator:
 fn what_the_team_shares_is_read() {
     let shared = files(
         "orchestrator: {context_paths: [{path: src, permission: write, protected_paths: [a, src/b, ../c]}, docs/], \
-         coordination: {enable_planning_mode: true, write_mode: worktree, drift_conflict_policy: skip}, \
+         coordination: {enable_planning_mode: true, write_mode: worktree, drift_conflict_policy: fail}, \
          sandbox: {mode: container, require: true, network: on, read_paths: [/opt/data], \
          limits: {processes: 64, memory: 1g, cpu_seconds: 30, file_size: 10m, open_files: 256, output: 8k, time_seconds: 5}}}",
     );
@@ -289,6 +289,7 @@ fn what_the_team_shares_is_read() {
         sandbox,
         planning_mode: true,
         write_mode: WriteMode::Worktree,
+        drift: Drift::Fail,
         ..FilesSpec::default()
     };
     assert_eq!(shared, expected);

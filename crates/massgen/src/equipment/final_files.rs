@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use massgen_protocol::{AgentIndex, AnswerId, EventBody, Outcome, SnapshotId};
+use massgen_protocol::{AgentIndex, AnswerId, Drift, EventBody, Outcome, SnapshotId};
 use massgen_workspace::{ApplyError, DiffOptions, OnConflict, Stop, StoreError};
 
 use super::{Files, Held};
@@ -55,14 +55,18 @@ impl Held {
         let Some(Outcome::Answered { winner, presented, .. }) = outcome else { return Ok(None) };
         let (files, run_path) = (self.files.clone(), run_path.to_owned());
         let (winner, presented) = (*winner, *presented);
-        let output_dir = self.output_dir.clone();
         let ask = match (self.confirm, approvals::is_somebody_there(global)) {
             (false, _) => Ask::Nobody,
             (true, true) => Ask::User,
             (true, false) => Ask::Refuse,
         };
-        let work =
-            move || deliver(&files, winner, presented, &run_path, output_dir.as_deref(), ask);
+        let on_conflict = match self.drift {
+            Drift::Skip => OnConflict::Skip,
+            Drift::PreferPresenter => OnConflict::PreferPresenter,
+            Drift::Fail => OnConflict::Fail,
+        };
+        let wish = Wish { output_dir: self.output_dir.clone(), ask, on_conflict };
+        let work = move || deliver(&files, winner, presented, &run_path, &wish);
         match tokio::task::spawn_blocking(work).await {
             Ok(done) => done,
             Err(error) => {
@@ -77,8 +81,7 @@ fn deliver(
     winner: AnswerId,
     presented: bool,
     run_path: &Path,
-    output_dir: Option<&Path>,
-    ask: Ask,
+    wish: &Wish,
 ) -> Result<Option<Delivery>, CliError> {
     let failed = |error: StoreError| {
         CliError::execution("failed to hand over the winner's files")
@@ -93,7 +96,7 @@ fn deliver(
     let tree = files.store.tree(&id).map_err(failed)?;
     let mut delivery = Delivery::default();
     if presented || files.is_sole {
-        bring_back(files, winner.agent, ask, &mut delivery.notes).map_err(failed)?;
+        bring_back(files, winner.agent, wish, &mut delivery.notes).map_err(failed)?;
     }
     if tree.is_empty() {
         return Ok((!delivery.notes.is_empty()).then_some(delivery));
@@ -105,9 +108,9 @@ fn deliver(
         Ok(()) | Err(StoreError::Exists { .. }) => dirs.push(own),
         Err(error) => return Err(failed(error)),
     }
-    if let Some(dir) = output_dir {
+    if let Some(dir) = &wish.output_dir {
         let delivered = files.store.deliver(&id, dir, &Stop::default()).map_err(failed)?;
-        dirs = vec![dir.to_owned()];
+        dirs = vec![dir.clone()];
         if let (n @ 1.., Some(backup)) = (delivered.replaced.len(), delivered.backup) {
             let s = if n == 1 { "" } else { "s" };
             delivery
@@ -117,6 +120,13 @@ fn deliver(
     }
     (delivery.files, delivery.dirs) = (tree.files(), dirs);
     Ok(Some(delivery))
+}
+
+/// How files are handed over.
+struct Wish {
+    output_dir: Option<PathBuf>,
+    ask: Ask,
+    on_conflict: OnConflict,
 }
 
 /// Whether changes to the user's own files are made.
@@ -133,7 +143,7 @@ enum Ask {
 fn bring_back(
     files: &Files,
     agent: AgentIndex,
-    ask: Ask,
+    wish: &Wish,
     notes: &mut Vec<String>,
 ) -> Result<(), StoreError> {
     let stop = Stop::default();
@@ -150,7 +160,7 @@ fn bring_back(
         }
         let s = if n == 1 { "" } else { "s" };
         let original = copy.original.display();
-        let is_wanted = match ask {
+        let is_wanted = match wish.ask {
             Ask::Nobody => true,
             Ask::User => {
                 let text = files.store.unified(&proposed.diff, &DiffOptions::default())?;
@@ -165,7 +175,7 @@ fn bring_back(
             ));
             continue;
         }
-        match copy.apply(&files.store, &proposed, OnConflict::default(), &stop) {
+        match copy.apply(&files.store, &proposed, wish.on_conflict, &stop) {
             Ok(applied) => {
                 let n = applied.applied.len();
                 let s = if n == 1 { "" } else { "s" };

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use massgen_log::{ReservedRun, RunDir};
 use massgen_protocol::{
-    Access, AgentIndex, ApprovalBy, CommandSpec, ContextTold, EventBody, McpTransport, PlacesTold,
-    RunId, RunSpec, SandboxMode, SandboxSpec, Tooling,
+    Access, AgentIndex, ApprovalBy, CommandSpec, ContextTold, Drift, EventBody, McpTransport,
+    PlacesTold, RunId, RunSpec, SandboxMode, SandboxSpec, Tooling,
 };
 use massgen_runtime::Seams;
 use massgen_sandbox::{Confinement, Rung, Sandbox};
@@ -50,6 +50,7 @@ pub struct Held {
     pub output_dir: Option<PathBuf>,
     /// Changes to the user's own files are shown first.
     pub confirm: bool,
+    pub drift: Drift,
 }
 
 impl Held {
@@ -112,7 +113,7 @@ pub async fn equip(
         seams,
         reserved,
         opening,
-        held: Some(Held { files, servers, output_dir, confirm }),
+        held: Some(Held { files, servers, output_dir, confirm, drift: spec.files.drift }),
     })
 }
 
