@@ -72,7 +72,8 @@ fn report() -> Result<String, String> {
          A scripted run of three agents is killed (SIGKILL) after every single event, resumed by \
          a new process, and has to end with the same winner and the same answer, with no model \
          call made again that had finished, and with a log that replays to itself \
-         (`crates/massgen/tests/it/kill.rs`).\n\n{}\n",
+         (`crates/massgen/tests/it/kill.rs`). A second one does the same to a run whose agents \
+         write by tools: what a tool has done is never done again.\n\n{}\n",
         campaign.join("\n")
     ))
 }
