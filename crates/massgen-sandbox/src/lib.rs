@@ -20,7 +20,6 @@ mod cgroup;
 mod container;
 mod describe;
 mod environment;
-mod helper;
 #[cfg(target_os = "linux")]
 mod landlock;
 mod launch;
@@ -34,6 +33,7 @@ mod rung;
 mod sandbox;
 #[cfg(target_os = "linux")]
 mod seccomp;
+mod stage;
 mod tree;
 #[cfg(target_os = "linux")]
 mod watch;
@@ -43,7 +43,6 @@ use std::path::PathBuf;
 use massgen_protocol::{NetworkPolicy, SandboxLimits};
 
 pub use capture::Stream;
-pub use helper::helper;
 pub use plan::Exceeded;
 pub use probe::Refused;
 pub use run::{Ended, Outcome, Run, Stdin, Unstartable};
@@ -51,6 +50,7 @@ pub use rung::Rung;
 pub use sandbox::{Helper, Sandbox};
 #[cfg(target_os = "linux")]
 pub use seccomp::{Forbidden, forbidden};
+pub use stage::helper;
 pub use tree::Tree;
 
 /// What one command may touch.

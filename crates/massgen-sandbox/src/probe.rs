@@ -10,9 +10,9 @@ use std::time::Duration;
 use massgen_protocol::{NetworkPolicy, SandboxLimits, SandboxMode, SandboxSpec};
 use thiserror::Error;
 
-use crate::helper::{Canary, Testimony};
 use crate::plan::Report;
 use crate::sandbox::{Helper, Sandbox};
+use crate::stage::{Canary, Testimony};
 use crate::{Confinement, Rung};
 
 /// For one rung to run one small program. A machine under load takes a second.

@@ -93,7 +93,8 @@ impl Runtimes {
         folders.retain(|folder| folder.exists() && !is_system(folder));
         folders.sort();
         folders.dedup();
-        let managers = [("PYENV_ROOT", ".pyenv", ".pyenv"), ("RUSTUP_HOME", ".rustup", ".rustup/toolchains")];
+        let managers =
+            [("PYENV_ROOT", ".pyenv", ".pyenv"), ("RUSTUP_HOME", ".rustup", ".rustup/toolchains")];
         let env = managers.into_iter().filter_map(|(name, folder, opened)| {
             let home = home.filter(|home| folders.contains(&home.join(opened)))?;
             Some((name.to_owned(), home.join(folder).display().to_string()))

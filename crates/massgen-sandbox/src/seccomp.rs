@@ -185,8 +185,8 @@ pub fn forbidden() -> Vec<Forbidden> {
 
 /// Filters the system calls of this process and all it starts, for good.
 pub(crate) fn apply(policy: &Policy) -> Result<(), String> {
-    for program in
-        programs(policy.sockets, policy.shared).map_err(|error| format!("the filter of system calls: {error}"))?
+    for program in programs(policy.sockets, policy.shared)
+        .map_err(|error| format!("the filter of system calls: {error}"))?
     {
         seccompiler::apply_filter(&program)
             .map_err(|error| format!("the filter of system calls: {error}"))?;

@@ -71,4 +71,3 @@ pub fn shell(line: &str) -> Run {
 pub async fn run(sandbox: &Sandbox, confinement: &Confinement, run: Run) -> Outcome {
     sandbox.run(confinement, run, |_, _| {}).await
 }
-

@@ -142,11 +142,7 @@ fn confinement() -> Check {
         Ok(sandbox) => sandbox,
         Err(found) => return Check { name, verdict: Verdict::Missing, found, remedy: None },
     };
-    let mut found = sandbox.describe().join("; ");
-    if !sandbox.missing().is_empty() {
-        found.push_str("; not protected: ");
-        found.push_str(&sandbox.missing().join(", "));
-    }
+    let found = sandbox.describe().join("; ");
     let (verdict, remedy) = match sandbox.rung() {
         Rung::Off => (
             Verdict::Missing,

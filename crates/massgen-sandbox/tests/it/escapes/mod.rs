@@ -35,7 +35,9 @@ async fn attempt(sandbox: &Sandbox, attempt: &Attempt) -> (Option<String>, Outco
     let confinement = Confinement { limits: limits(), ..outside.world.confinement() };
     let mut call = match attempt.script {
         Script::Shell(line) => Run::new("sh", ["-c".to_owned(), format!("echo TRIED\n{line}")]),
-        Script::Python(script) => Run::new("python3", ["-c".to_owned(), format!("{PRELUDE}{script}")]),
+        Script::Python(script) => {
+            Run::new("python3", ["-c".to_owned(), format!("{PRELUDE}{script}")])
+        }
     };
     call.env = outside.told();
     // Version managers put scripts before their programs, which take longer than any attempt.
@@ -80,7 +82,9 @@ async fn none_succeeds(name: &'static str) {
             }
             for (entry, (success, outcome)) in tried.join_all().await {
                 match success {
-                    Some(how) => failures.push(format!("{} succeeded: {how}: {outcome:?}", entry.name)),
+                    Some(how) => {
+                        failures.push(format!("{} succeeded: {how}: {outcome:?}", entry.name))
+                    }
                     None if came_to_its_point(&outcome) => n_held += 1,
                     None => failures.push(format!("{} was not tried: {outcome:?}", entry.name)),
                 }
@@ -138,7 +142,8 @@ async fn output_without_an_end_is_bounded_and_so_is_its_time() {
         assert!(outcome.stdout.contains("bytes left out"), "{name}");
 
         let mark = outside.told()["MARK"].clone();
-        let deaf = format!("trap '' TERM; setsid sleep 300.{mark} & sleep 300.{mark}; echo ESCAPED");
+        let deaf =
+            format!("trap '' TERM; setsid sleep 300.{mark} & sleep 300.{mark}; echo ESCAPED");
         let deaf = Run { time_ms: Some(300), ..Run::new("sh", ["-c".to_owned(), deaf]) };
         let outcome = run(sandbox, &confinement, deaf).await;
         assert_eq!(outcome.ended, Ended::TimedOut, "{name}");

@@ -46,11 +46,7 @@ impl Outside {
             fs::write(world.path(name), SECRET).unwrap();
         }
         fs::write(world.path("temp/agent2/report.txt"), "a report").unwrap();
-        let victim = Command::new("sleep")
-            .arg("120")
-            .env("OUTSIDE_TOKEN", SECRET)
-            .spawn()
-            .unwrap();
+        let victim = Command::new("sleep").arg("120").env("OUTSIDE_TOKEN", SECRET).spawn().unwrap();
         let name = SocketAddr::from_abstract_name(token(number)).unwrap();
         let outside = Outside {
             number,
@@ -93,7 +89,8 @@ impl Outside {
     pub fn changes(&self) -> Option<String> {
         let now = files(&self.world);
         if now != self.files {
-            let differs = |(name, facts): &(&String, &String)| self.files.get(*name) != Some(*facts);
+            let differs =
+                |(name, facts): &(&String, &String)| self.files.get(*name) != Some(*facts);
             let new: Vec<_> = now.iter().filter(differs).collect();
             let gone: Vec<_> = self.files.keys().filter(|name| !now.contains_key(*name)).collect();
             return Some(format!("files outside changed: {new:?}, gone: {gone:?}"));
@@ -163,7 +160,8 @@ fn files(world: &World) -> BTreeMap<String, String> {
             assert!(n_seen.get() < 10_000);
             let path = entry.path();
             let facts = entry.metadata().unwrap();
-            let content = if facts.is_file() { fs::read(&path).unwrap_or_default() } else { vec![] };
+            let content =
+                if facts.is_file() { fs::read(&path).unwrap_or_default() } else { vec![] };
             let told = format!(
                 "{:o} {}:{} {} links, {:?}, {}",
                 facts.mode(),

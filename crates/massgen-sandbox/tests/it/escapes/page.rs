@@ -15,7 +15,11 @@ fn attempts() -> String {
     let mut text = String::new();
     let mut number = 0;
     for (title, part) in PARTS {
-        write!(text, "### {title}\n\n| | attempt | under bubblewrap | under Landlock |\n|---|---|---|---|\n").unwrap();
+        write!(
+            text,
+            "### {title}\n\n| | attempt | under bubblewrap | under Landlock |\n|---|---|---|---|\n"
+        )
+        .unwrap();
         for attempt in part {
             number += 1;
             let [bwrap, landlock] = attempt.held;
