@@ -21,7 +21,7 @@ use super::failure::{self, CallFailure, span};
 use super::handler::{Handler, Reception};
 use super::http;
 use super::launch::Launch;
-use super::limits::{PAGES_MAX, SHUTDOWN, TOOLS_MAX};
+use super::limits::{LISTS_MAX, PAGES_MAX, SETTLE, SHUTDOWN, TOOLS_MAX};
 use super::text;
 
 pub(super) struct Connection {
@@ -90,14 +90,21 @@ impl Connection {
         let version = info.as_ref().map(|info| info.protocol_version.clone());
         let version = version.unwrap_or(ProtocolVersion::V_2025_11_25);
         let reception = service.service().reception.clone();
-        let (tools, problems) = list(&peer).await?;
+        let (mut tools, mut problems) = list(&peer).await?;
         let announces = info
             .as_ref()
             .and_then(|info| info.capabilities.tools.as_ref())
             .is_some_and(|tools| tools.list_changed == Some(true));
-        // Older servers announce unasked.
-        let listening = (announces && !version.has_initialize())
-            .then(|| tokio::spawn(listen(peer.clone(), reception.clone())));
+        let unasked = announces && version.has_initialize();
+        for _ in 1..LISTS_MAX {
+            if !unasked || timeout(SETTLE, reception.changes()).await.is_err() {
+                break;
+            }
+            reception.take_changed();
+            (tools, problems) = list(&peer).await?;
+        }
+        let listening =
+            (announces && !unasked).then(|| tokio::spawn(listen(peer.clone(), reception.clone())));
         Ok(Connection {
             peer,
             reception,

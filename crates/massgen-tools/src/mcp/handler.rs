@@ -70,6 +70,7 @@ impl ClientHandler for Handler {
 pub(super) struct Reception {
     desk: Mutex<Desk>,
     changed: AtomicBool,
+    news: Notify,
     /// `file://` addresses.
     roots: Vec<String>,
 }
@@ -90,8 +91,8 @@ struct InFlight {
 
 impl Reception {
     pub(super) fn new(roots: Vec<String>) -> Arc<Reception> {
-        let changed = AtomicBool::new(false);
-        Arc::new(Reception { desk: Mutex::default(), changed, roots })
+        let (changed, news) = (AtomicBool::new(false), Notify::new());
+        Arc::new(Reception { desk: Mutex::default(), changed, news, roots })
     }
 
     /// Passes on what is said about a call, from now until the stay is dropped.
@@ -123,6 +124,12 @@ impl Reception {
 
     pub(super) fn tools_changed(&self) {
         self.changed.store(true, Ordering::Relaxed);
+        self.news.notify_one();
+    }
+
+    /// Waits for the news that there are other tools.
+    pub(super) async fn changes(&self) {
+        self.news.notified().await;
     }
 
     /// Returns once, after the server said so, that its tools are others now.

@@ -57,6 +57,11 @@ pub(super) const ASK_ROUNDS_MAX: usize = 4;
 /// that leaves unknown questions unanswered.
 pub(super) const PROBE: Duration = Duration::from_secs(8);
 
+/// How long the tools of a server that announces changes have to stay the same before they are
+/// taken for all: some add tools once they know what the client can do.
+pub(super) const SETTLE: Duration = Duration::from_millis(100);
+pub(super) const LISTS_MAX: usize = 4;
+
 /// To tell a server that a call is off.
 pub(super) const CANCEL: Duration = Duration::from_secs(5);
 

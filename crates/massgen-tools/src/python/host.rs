@@ -88,7 +88,9 @@ impl Host {
         };
         match tokio::time::timeout(time, asked).await {
             Ok(answer) => answer,
-            Err(_) => Err(format!("it did not end within {} s, and was ended", time.as_secs())),
+            Err(_) => {
+                Err(format!("it did not end within {:.1} s, and was ended", time.as_secs_f64()))
+            }
         }
     }
 }

@@ -38,6 +38,16 @@ const PROBLEM_MAX: usize = 8_000;
 
 /// Starts Python and loads the functions. What cannot be had is told in `missing`.
 pub async fn source(specs: &[PythonToolSpec], equipment: &Equipment) -> Sourced {
+    let time = CALL_TIME.max(Duration::from_millis(equipment.confinement.limits.time_ms));
+    source_within(specs, equipment, time).await
+}
+
+/// The same with another bound of one call.
+pub async fn source_within(
+    specs: &[PythonToolSpec],
+    equipment: &Equipment,
+    time: Duration,
+) -> Sourced {
     let mut missing = Vec::new();
     let mut tools = BTreeMap::new();
     let mut host = None;
@@ -54,7 +64,6 @@ pub async fn source(specs: &[PythonToolSpec], equipment: &Equipment) -> Sourced 
             }
         }
     }
-    let time = CALL_TIME.max(Duration::from_millis(equipment.confinement.limits.time_ms));
     Sourced { source: Arc::new(Functions { tools, host, time }), missing }
 }
 

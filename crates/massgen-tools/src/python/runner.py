@@ -54,8 +54,12 @@ class Wire:
     def send(self, **message):
         line = json.dumps(message, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
         with self.lock:
-            while line:
-                line = line[os.write(self.replies, line):]
+            try:
+                while line:
+                    line = line[os.write(self.replies, line):]
+            except OSError:
+                # Nobody can be told anything any more; the end of the process is noticed.
+                os._exit(70)
 
 
 class Printed(io.TextIOBase):
@@ -361,10 +365,12 @@ async def serve(wire, schema):
 
     # Taken by a thread of its own: a function that blocks the loop must not block the end of it all.
     def read():
-        for line in wire.requests:
-            loop.call_soon_threadsafe(lines.put_nowait, line)
-        # Standard input is closed: whoever listened is gone.
-        os._exit(0)
+        try:
+            for line in wire.requests:
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+        finally:
+            # Standard input is closed: whoever listened is gone.
+            os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=CALLS_MAX)

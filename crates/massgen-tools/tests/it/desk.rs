@@ -74,6 +74,13 @@ impl Desk {
         fs::canonicalize(self.dir.path()).unwrap().join(path)
     }
 
+    /// Puts a file of the user's beside the workspace.
+    pub fn tool_file(&self, name: &str, content: &str) -> String {
+        let path = self.at("tools").join(name);
+        fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
     pub fn tools(&self, tooling: &Tooling) -> Sourced {
         builtin::source(tooling, &self.equipment, Arc::new(Keeper::default()))
     }

@@ -6,3 +6,4 @@ mod builtin;
 mod desk;
 mod hooks;
 mod mcp;
+mod python;

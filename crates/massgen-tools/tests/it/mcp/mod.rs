@@ -4,5 +4,6 @@ mod bench;
 mod calls;
 mod confined;
 mod http;
+mod real;
 mod restarts;
 mod starts;

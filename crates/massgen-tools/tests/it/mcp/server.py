@@ -176,9 +176,14 @@ def handle(message):
         return send({"method": "notifications/tools/list_changed", "params": {"_meta": meta}})
     if method == "initialize" and "modern" not in FAULTS:
         return send({"id": id, "result": {
-            "protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
+            "protocolVersion": params["protocolVersion"],
+            "capabilities": {"tools": {"listChanged": "late-tool" in FAULTS}},
             "serverInfo": {"name": "faulty", "version": "1"}}})
     if method == "tools/list":
+        if "late-tool" in FAULTS and "late" not in NAMES:
+            send({"id": id, "result": tools(None)})
+            NAMES.append("late")
+            return send({"method": "notifications/tools/list_changed"})
         if os.path.exists(LOG + ".broken"):
             os._exit(7)
         return send({"id": id, "result": tools(params.get("cursor"))})

@@ -139,6 +139,14 @@ async fn long_lists_come_whole_and_endless_ones_end() {
 }
 
 #[tokio::test]
+async fn tools_added_at_the_very_beginning_are_offered() {
+    let bench = Bench::faulty(&["late-tool"]).await;
+    assert!(bench.names().contains(&"mcp__s__late".to_owned()), "{:?}", bench.names());
+    let (_, heard) = bench.call_and_hear("echo", echo("x")).await;
+    assert_eq!(heard, []);
+}
+
+#[tokio::test]
 async fn a_shared_server_runs_once_and_others_once_for_each_agent() {
     let dir = tempfile::tempdir().unwrap();
     let mut common = faulty(dir.path(), "common", &[]);
