@@ -3,9 +3,11 @@
 
 mod deliveries;
 mod diffs;
+mod faults;
 mod guard;
 mod guard_escape;
 mod places;
 mod policy;
+mod round_trip;
 mod snapshots;
 mod views;
