@@ -31,6 +31,7 @@ mod store;
 mod tree;
 mod tree_file;
 mod views;
+mod worktree;
 
 pub use context_copy::{Applied, ApplyError, ContextCopy, OnConflict, Proposed};
 pub use deliver::Delivered;
@@ -49,3 +50,4 @@ pub use scan::{Ignored, SkipReason, Skipped, Stop, TakeOptions, Taken};
 pub use store::{Limits, Store};
 pub use tree::{Entry, Modified, Node, Tree};
 pub use views::{Changes, View, ViewMode, Views};
+pub use worktree::{Worktree, WorktreeError};

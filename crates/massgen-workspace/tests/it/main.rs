@@ -11,3 +11,4 @@ mod policy;
 mod round_trip;
 mod snapshots;
 mod views;
+mod worktrees;
