@@ -3,6 +3,7 @@
 mod bench;
 mod calls;
 mod confined;
+mod conformance;
 mod http;
 mod real;
 mod restarts;
