@@ -10,6 +10,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::{Duration, Instant};
 
 use massgen_protocol::SnapshotId;
 
@@ -37,6 +38,9 @@ impl Default for Limits {
         Limits { files_max: 250_000, bytes_max: 16 << 30, file_bytes_max: 16 << 30, depth_max: 128 }
     }
 }
+
+/// For the lock of a store that somebody lets go of; starting a program takes milliseconds.
+const LOCK_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Entries of trees that are held in memory, of whatever snapshots were used last.
 const TREE_ENTRIES_HELD: usize = 200_000;
@@ -95,12 +99,8 @@ impl Store {
         let lock_path = dir.join("lock");
         let lock = File::options().write(true).create(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(failed("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(StoreError::InUse { dir: dir.to_path_buf() });
-            }
-            Err(fs::TryLockError::Error(error)) => return Err(failed("lock", &lock_path)(error)),
+        if !locked(&lock).map_err(failed("lock", &lock_path))? {
+            return Err(StoreError::InUse { dir: dir.to_path_buf() });
         }
         let unfinished = dir.join(UNFINISHED);
         crate::removal::remove_all(&unfinished).map_err(failed("clear", &unfinished))?;
@@ -380,6 +380,22 @@ impl Index {
         for (object, slot) in &pack.slots {
             let packed = Location::Packed { pack: path.clone(), slot: *slot };
             self.objects.entry(*object).or_insert(packed);
+        }
+    }
+}
+
+/// Waits a moment: a program that this process is just starting holds what was let go of until
+/// it runs.
+fn locked(lock: &File) -> std::io::Result<bool> {
+    let deadline = Instant::now() + LOCK_TIME_MAX;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(fs::TryLockError::WouldBlock) => return Ok(false),
+            Err(fs::TryLockError::Error(error)) => return Err(error),
         }
     }
 }
