@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::BoxFuture;
-use massgen_protocol::{Access, AgentIndex, AnswerId, ContextPath, RoundKind, SnapshotId};
+use massgen_protocol::{
+    Access, AgentIndex, AnswerId, ContextPath, FilesSpec, RoundKind, SnapshotId, WriteMode,
+};
 use massgen_runtime::{FilesView, Snapshots};
 use massgen_tools::builtin::InsightKeeper;
 use massgen_workspace::{
     Changes, ContextCopy, Guard, RunPlaces, Stop, Store, StoreError, TakeOptions, View, ViewMode,
-    Views,
+    Views, Worktree, WorktreeError,
 };
 
 /// All that the agents of a run have of files.
@@ -21,6 +23,7 @@ pub struct Files {
     pub(super) places: RunPlaces,
     seats: BTreeMap<AgentIndex, Seat>,
     pub(super) context: Vec<ContextPath>,
+    write_mode: WriteMode,
     /// A team of one gives its answer without a presentation, so it presents all the time.
     pub(super) is_sole: bool,
     /// Notes of what must not be done twice, also after a resume.
@@ -41,7 +44,7 @@ impl Files {
         store: Store,
         places: RunPlaces,
         guards: BTreeMap<AgentIndex, (Arc<Guard>, ViewMode)>,
-        context: Vec<ContextPath>,
+        spec: &FilesSpec,
         is_sole: bool,
         run_path: &Path,
     ) -> Files {
@@ -57,7 +60,8 @@ impl Files {
             seats.insert(agent, Seat { guard, views, mode });
         }
         let notes = run_path.join("presented");
-        Files { store, places, seats, context, is_sole, notes, laid: Mutex::default() }
+        let (context, write_mode) = (spec.context_paths.clone(), spec.write_mode);
+        Files { store, places, seats, context, write_mode, is_sole, notes, laid: Mutex::default() }
     }
 
     pub fn guard(&self, agent: AgentIndex) -> Option<Arc<Guard>> {
@@ -73,6 +77,42 @@ impl Files {
     pub fn copies_of(&self, agent: AgentIndex) -> PathBuf {
         let own = self.places.of(agent).and_then(|places| places.temp.parent());
         own.unwrap_or(self.places.dir()).join("yours")
+    }
+
+    /// Makes the copy of a repository a git worktree, so that its history is at hand; `None`
+    /// where it is no repository, or git cannot.
+    fn worktree(
+        &self,
+        agent: AgentIndex,
+        n: usize,
+        original: &Path,
+        room: &Path,
+    ) -> Result<Option<ContextCopy>, StoreError> {
+        let run = self.places.dir().file_name().unwrap_or_default().to_string_lossy();
+        let name = format!("{run}-{}-{n}", agent.alias());
+        let stop = Stop::default();
+        let base = self.store.take(original, &TakeOptions::default())?.id;
+        // Left behind by a run that was killed at this point.
+        let _ = Worktree::remove_orphans(original, room);
+        if let Some(parent) = room.parent() {
+            let io = |source| StoreError::Io { doing: "create", path: parent.to_owned(), source };
+            fs::create_dir_all(parent).map_err(io)?;
+        }
+        match Worktree::add(&self.store, original, room, &name, &stop) {
+            Ok(_) => ContextCopy::found(original, room, base).map(Some),
+            Err(WorktreeError::Store(error)) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Lets go of the worktrees that a presenter was given.
+    pub(super) fn remove_worktrees(&self, agent: AgentIndex) {
+        for (n, path) in self.context.iter().enumerate() {
+            if self.write_mode == WriteMode::Worktree && path.access == Access::Write {
+                // One that stays is found by the next run, or by `git worktree prune`.
+                let _ = Worktree::remove_orphans(Path::new(&path.path), &self.room_of(agent, n));
+            }
+        }
     }
 
     /// Returns the copy of the `n`th context path that an agent may change if it presents.
@@ -167,9 +207,15 @@ impl Files {
         n: usize,
         path: &ContextPath,
     ) -> Result<(), StoreError> {
-        let original = Path::new(&path.path);
-        let made =
-            ContextCopy::make(&self.store, original, &self.room_of(agent, n), &Stop::default())?;
+        let (original, room) = (Path::new(&path.path), self.room_of(agent, n));
+        let made = match self.write_mode {
+            WriteMode::Worktree => self.worktree(agent, n, original, &room)?,
+            WriteMode::Auto | WriteMode::Isolated | WriteMode::Legacy => None,
+        };
+        let made = match made {
+            Some(made) => made,
+            None => ContextCopy::make(&self.store, original, &room, &Stop::default())?,
+        };
         let note = self.note_of_copy(agent, n);
         let io = |source| StoreError::Io { doing: "write", path: note.clone(), source };
         fs::create_dir_all(&self.notes).map_err(io)?;

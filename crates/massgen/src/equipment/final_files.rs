@@ -148,6 +148,8 @@ fn bring_back(
 ) -> Result<(), StoreError> {
     let stop = Stop::default();
     let Some(guard) = files.guard(agent) else { return Ok(()) };
+    // What was not brought back is still to be had.
+    let mut is_done = true;
     for n in 0..files.context.len() {
         let Some(copy) = files.given_copy(agent, n)? else { continue };
         let proposed = copy.proposed(&files.store, &guard.policy(), &stop)?;
@@ -169,6 +171,7 @@ fn bring_back(
             Ask::Refuse => false,
         };
         if !is_wanted {
+            is_done = false;
             notes.push(format!(
                 "{n} change{s} to {original} were not made; they are in {}",
                 copy.copy.display()
@@ -188,8 +191,14 @@ fn bring_back(
                 }
             }
             Err(ApplyError::Store(error)) => return Err(error),
-            Err(error @ ApplyError::Conflicts { .. }) => notes.push(format!("warning: {error}")),
+            Err(error @ ApplyError::Conflicts { .. }) => {
+                notes.push(format!("warning: {error}; they are in {}", copy.copy.display()));
+                is_done = false;
+            }
         }
+    }
+    if is_done {
+        files.remove_worktrees(agent);
     }
     Ok(())
 }

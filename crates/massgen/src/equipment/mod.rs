@@ -217,10 +217,9 @@ impl Workshop {
             };
             guards.insert(agent, (Arc::new(guard), mode));
         }
-        let context = spec.files.context_paths.clone();
         let is_sole = spec.agents.len() == 1 && !spec.policy.sole_agent_votes;
         let (store, places) = (self.store.clone(), self.places.clone());
-        Ok(Files::new(store, places, guards, context, is_sole, &self.run_path))
+        Ok(Files::new(store, places, guards, &spec.files, is_sole, &self.run_path))
     }
 
     /// Never to be read by this agent, wherever it lies.

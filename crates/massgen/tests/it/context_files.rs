@@ -78,6 +78,41 @@ fn an_agent_alone_changes_the_users_files_without_a_presentation() {
 }
 
 #[test]
+fn a_repository_is_worked_on_in_a_worktree_of_its_own() {
+    let path = std::env::var("PATH").unwrap();
+    let place = Place::new().env("PATH", &path).env("HOME", "/nowhere");
+    let app = place.path().join("app");
+    std::fs::create_dir_all(&app).unwrap();
+    std::fs::write(app.join("old.txt"), "old\n").unwrap();
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(["-c", "user.name=Ann", "-c", "user.email=ann@example.test"])
+            .args(arguments)
+            .current_dir(&app)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    git(&["init", "-q", "-b", "main"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "Begin"]);
+    let at = app.canonicalize().unwrap().display().to_string();
+    place.file("script.yaml", &SCRIPT.replace("PATH", &at));
+    place.file(
+        "team.yaml",
+        "agents:\n  - {id: a, backend: {type: scripted, model: sole, script: script.yaml, \
+         cwd: w}}\norchestrator:\n  coordination: {write_mode: worktree}\n  \
+         context_paths: [{path: app, permission: write}]\n",
+    );
+    place.run(&["--config", "team.yaml", "Change it."]).expect(0);
+    assert_eq!(std::fs::read_to_string(app.join("new.txt")).unwrap(), "new\n");
+    assert_eq!(git(&["status", "--porcelain"]), "?? new.txt\n", "nothing else has changed");
+    assert_eq!(git(&["worktree", "list"]).lines().count(), 1, "ours is gone again");
+    assert_eq!(git(&["branch", "--list"]), "* main\n");
+}
+
+#[test]
 fn a_path_in_the_question_is_one_and_a_missing_one_is_named() {
     let place = Place::new();
     let missing = place.run(&[
