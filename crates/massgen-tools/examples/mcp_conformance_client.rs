@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let url = std::env::args().last().expect("the address of a server");
+    let url = std::env::args().next_back().expect("the address of a server");
     let dir = tempfile::tempdir().unwrap();
     let server = McpServerSpec {
         name: "s".to_owned(),

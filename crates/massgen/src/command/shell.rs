@@ -25,7 +25,7 @@ pub fn man() -> Result<Exit, CliError> {
         if sub.get_name() == "help" {
             continue;
         }
-        write!(page, ".SH \"MASSGEN {}\"\n", sub.get_name().to_uppercase()).map_err(failed)?;
+        writeln!(page, ".SH \"MASSGEN {}\"", sub.get_name().to_uppercase()).map_err(failed)?;
         let man = clap_mangen::Man::new(sub.clone());
         man.render_synopsis_section(&mut page).map_err(failed)?;
         man.render_description_section(&mut page).map_err(failed)?;
