@@ -226,7 +226,7 @@ async fn files_find_their_neighbours_and_the_sandbox_holds_them() {
         desk.tool_file("pack/tool.py", "from .inner import WORD\ndef packed(): return WORD\n");
     let path = desk.tool_file(
         "tools.py",
-        &r#"
+        r#"
 import json, neighbour, os, pathlib
 def word(): return neighbour.WORD
 def spies(path: str): return pathlib.Path(path).read_text()
