@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::io::{BufRead, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use massgen_protocol::{EventBody, Op, PermissionAnswer, RoundId, ToolCallId};
 use massgen_runtime::Subscription;
@@ -13,11 +15,22 @@ use crate::output::{clean, one_line};
 /// Of what is to be decided about, in one line.
 const WHAT_CHARS: usize = 400;
 
+/// Whether a question stands on the terminal, which there is one of.
+static IS_ASKING: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether the cursor stands behind a question now.
+pub fn is_asking() -> bool {
+    IS_ASKING.load(Ordering::SeqCst)
+}
+
 /// Returns whether there is somebody to ask: programs that call us must not wait for one.
 pub fn is_somebody_there(global: &GlobalArgs) -> bool {
     let is_for_people = !global.automation && !global.quiet && global.output == Format::Plain;
     is_for_people && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
+
+/// For the display to show what came before a question.
+const SETTLE: Duration = Duration::from_millis(150);
 
 /// One call that waits.
 struct Asked {
@@ -35,6 +48,9 @@ pub async fn ask(mut events: Subscription, ops: mpsc::Sender<Op>) {
     let mut is_shown = false;
     loop {
         if let (Some(asked), false) = (waiting.front(), is_shown) {
+            IS_ASKING.store(true, Ordering::SeqCst);
+            // The display has the same event to show, and is to show it above the question.
+            tokio::time::sleep(SETTLE).await;
             show(asked);
             is_shown = true;
             // Only now, so that a run that asks nothing leaves what is typed to the shell.
@@ -61,6 +77,7 @@ pub async fn ask(mut events: Subscription, ops: mpsc::Sender<Op>) {
                     waiting.retain(|asked| (asked.round, &asked.id) != (*round, id));
                     let now = waiting.front().map(|asked| (asked.round, asked.id.clone()));
                     is_shown &= before == now;
+                    IS_ASKING.store(is_shown, Ordering::SeqCst);
                 }
                 Some(_) => {}
             },
@@ -81,6 +98,7 @@ pub async fn ask(mut events: Subscription, ops: mpsc::Sender<Op>) {
                 }
                 waiting.pop_front();
                 is_shown = false;
+                IS_ASKING.store(false, Ordering::SeqCst);
             }
         }
     }
@@ -112,12 +130,12 @@ fn show(asked: &Asked) {
     let what = one_line(&asked.what, WHAT_CHARS);
     let why = one_line(&asked.reason, WHAT_CHARS);
     let text = format!(
-        "\n{alias} wants to use `{}`: {what}\n  {why}\n  allow? [y]es, [a]lways in this run, [n]o: ",
+        "{alias} wants to use `{}`: {what}\n  {why}\n  allow? [y]es, [a]lways in this run, [n]o: ",
         asked.name
     );
     let mut stderr = std::io::stderr().lock();
-    // Whoever cannot be shown a question cannot answer it; the deadline decides then.
-    let _ = write!(stderr, "{}", clean(&text)).and_then(|()| stderr.flush());
+    // Over what stands in the line now. Whoever cannot be shown a question cannot answer it; the deadline decides then.
+    let _ = write!(stderr, "\r\x1b[K\n{}", clean(&text)).and_then(|()| stderr.flush());
 }
 
 /// Reads an answer; `None` is none, and the question is put again.

@@ -18,6 +18,7 @@ use super::status_line::status_line;
 use super::stream::{Stream, wrapped};
 use super::totals::totals;
 use super::{Ending, Look, Output, Tone, clean, one_line, print_answer, tell};
+use crate::approvals;
 use crate::error::CliError;
 
 /// Characters of an agent's name beside each of its lines.
@@ -211,6 +212,10 @@ impl<W: Write> Output for Plain<W> {
 
     fn tick(&mut self, now: Millis) -> Result<(), CliError> {
         let Some(columns) = self.look.terminal else { return Ok(()) };
+        if approvals::is_asking() {
+            // The cursor stands behind a question; a line drawn over it could not be answered.
+            return Ok(());
+        }
         self.clear_status().map_err(CliError::output)?;
         if let Some(text) = status_line(&self.view, now) {
             let text = self.look.paint(Tone::Dim, &one_line(&text, columns - 2));
