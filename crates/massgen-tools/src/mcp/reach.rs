@@ -16,13 +16,26 @@ const INTERPRETERS_MAX: usize = 4;
 /// Returns the program as the system would find it.
 pub(super) fn find(program: &str, path: &OsStr) -> Option<PathBuf> {
     if program.contains('/') {
-        let program = std::path::absolute(program).ok()?;
+        let program = without_parents(std::path::absolute(program).ok()?);
         return is_program(&program).then_some(program);
     }
     std::env::split_paths(path)
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(program))
         .find(|program| is_program(program))
+}
+
+/// Takes `..` out of a path: what it goes through need not be there for a confined program. The
+/// last name stays as it is, for an interpreter may be a link that tells it where it belongs.
+fn without_parents(path: PathBuf) -> PathBuf {
+    if !path.components().any(|component| component == Component::ParentDir) {
+        return path;
+    }
+    let folder = path.parent().and_then(|parent| parent.canonicalize().ok());
+    match folder.zip(path.file_name()) {
+        Some((folder, name)) => folder.join(name),
+        None => path,
+    }
 }
 
 fn is_program(path: &Path) -> bool {
@@ -147,6 +160,21 @@ mod tests {
             use std::os::unix::fs::PermissionsExt as _;
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_program_is_found_without_the_folders_it_is_not_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path().canonicalize().unwrap();
+        let real = dir.join("real/python");
+        program(&real, "\u{7f}ELF");
+        fs::create_dir_all(dir.join("elsewhere/deep")).unwrap();
+        let link = dir.join("venv/bin/python");
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let wanted = dir.join("elsewhere/deep/../../venv/bin/python");
+        assert_eq!(find(wanted.to_str().unwrap(), OsStr::new("")), Some(link));
     }
 
     #[test]
