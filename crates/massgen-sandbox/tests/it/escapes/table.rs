@@ -342,7 +342,7 @@ pub const PROCESSES: &[Attempt] = attempts! {
     Succeeds "signal-parent" "Send MassGen a signal" [PIDS, DOMAIN]
         Shell "kill -0 $PARENT && echo ESCAPED";
     Succeeds "kill-sibling" "Kill a process of somebody else" [PIDS, DOMAIN]
-        Shell "kill -KILL $VICTIM";
+        Shell "kill -KILL $VICTIM && echo ESCAPED";
     Succeeds "stop-sibling" "Stop a process of somebody else" [PIDS, DOMAIN]
         Python r#"
 import signal
