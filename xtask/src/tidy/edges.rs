@@ -34,7 +34,7 @@ const TABLE: &[Row] = &[
     row("massgen-models", 2, &["massgen-protocol"]),
     row("massgen-sandbox", 2, &["massgen-protocol"]),
     row("massgen-workspace", 2, &["massgen-protocol"]),
-    row("massgen-tools", 2, &["massgen-protocol", "massgen-sandbox", "massgen-workspace"]),
+    row("massgen-tools", 3, &["massgen-protocol", "massgen-sandbox", "massgen-workspace"]),
     row(
         "massgen-runtime",
         3,
