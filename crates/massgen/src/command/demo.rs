@@ -33,10 +33,11 @@ pub fn run(arguments: &DemoArgs, global: &GlobalArgs) -> Result<Exit, CliError> 
     let spec = demo::spec(pace);
     let options = options(&spec, global, None)?;
     let (run, exit) = follow::runtime()?.block_on(async {
+        let signals = follow::Signals::catch()?;
         let session = Session::start(spec, options).map_err(from_start)?;
         let run = session.run().clone();
         let mut output = output::choose(global, &run);
-        Ok((run, follow::follow(session, output.as_mut(), global, None).await?))
+        Ok((run, follow::follow(session, signals, output.as_mut(), global, None).await?))
     })?;
     if is_for_people && exit == Exit::Success {
         say(&format!("\n{}", super::replay::votes(&run)?.trim_end()));

@@ -33,19 +33,21 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
         .map_err(|error| CliError::execution("failed to start threads").because(error))
 }
 
-/// Shows the session's events until it ends, then what came of it.
+/// Shows the session's events until it ends, then what came of it. `signals` are
+/// caught since before the session began: from its first event on it ends in order.
 ///
 /// # Errors
 /// If the output fails; the session is then stopped and can be resumed.
 pub async fn follow(
     session: Session,
+    signals: Signals,
     output: &mut dyn Output,
     global: &GlobalArgs,
     held: Option<Held>,
 ) -> Result<Exit, CliError> {
     crate::panic::name_run(session.path());
     let ops = session.ops();
-    let signals = tokio::spawn(pass_on_signals(ops.clone()));
+    let signals = tokio::spawn(pass_on(signals, ops.clone()));
     let asking = approvals::is_somebody_there(global)
         .then(|| tokio::spawn(approvals::ask(session.subscribe(), ops.clone())));
     let events = session.subscribe();
@@ -106,9 +108,7 @@ async fn show(mut events: Subscription, output: &mut dyn Output) -> Result<bool,
 
 /// Ctrl-C once wraps up, twice stops; asking to terminate stops. Who asks a third
 /// time does not get an orderly end any more.
-async fn pass_on_signals(ops: mpsc::Sender<Op>) {
-    // Without handlers the system's own behaviour stays: the process ends.
-    let Ok(mut signals) = Signals::new() else { return };
+async fn pass_on(mut signals: Signals, ops: mpsc::Sender<Op>) {
     let mut n_asked = 0;
     loop {
         n_asked += signals.next().await;
@@ -120,19 +120,27 @@ async fn pass_on_signals(ops: mpsc::Sender<Op>) {
     }
 }
 
+/// Catches what asks the process to end. Made before a session starts: what arrives
+/// in between waits, and does not kill a run half begun.
 #[cfg(unix)]
-struct Signals {
+pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
 impl Signals {
-    fn new() -> std::io::Result<Signals> {
+    /// # Errors
+    /// If the system takes no handlers.
+    pub fn catch() -> Result<Signals, CliError> {
         use tokio::signal::unix::{SignalKind, signal};
+        let caught = |kind| {
+            signal(kind)
+                .map_err(|error| CliError::execution("failed to catch signals").because(error))
+        };
         Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
+            interrupt: caught(SignalKind::interrupt())?,
+            terminate: caught(SignalKind::terminate())?,
         })
     }
 
@@ -146,11 +154,13 @@ impl Signals {
 }
 
 #[cfg(not(unix))]
-struct Signals;
+pub struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    fn new() -> std::io::Result<Signals> {
+    /// # Errors
+    /// Never, as yet.
+    pub fn catch() -> Result<Signals, CliError> {
         Ok(Signals)
     }
 

@@ -42,7 +42,8 @@ pub fn run(arguments: &ResumeArgs, global: &GlobalArgs) -> Result<Exit, CliError
         let equipped = equip(&mut spec, For::Resumed(&run), global).await?;
         let Equipped { seams, reserved: _, opening, held } = equipped;
         (options.seams, options.opening) = (seams, opening);
+        let signals = follow::Signals::catch()?;
         let session = Session::resume(run, spec, options).map_err(from_start)?;
-        follow::follow(session, output.as_mut(), global, held).await
+        follow::follow(session, signals, output.as_mut(), global, held).await
     })
 }

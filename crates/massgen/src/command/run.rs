@@ -36,9 +36,10 @@ async fn start(
 ) -> Result<Exit, CliError> {
     let Equipped { seams, reserved, opening, held } = equip(&mut spec, For::New, global).await?;
     (options.seams, options.reserved, options.opening) = (seams, reserved, opening);
+    let signals = follow::Signals::catch()?;
     let session = Session::start(spec, options).map_err(from_start)?;
     let mut output = output::choose(global, session.run());
-    follow::follow(session, output.as_mut(), global, held).await
+    follow::follow(session, signals, output.as_mut(), global, held).await
 }
 
 /// Returns what a session needs besides its spec.
