@@ -68,7 +68,11 @@ def text(event):
     return "by text"
 
 def peek(event):
-    return {"append": str(os.path.exists(event["tool_input"]["command"]))}
+    # Not `exists`: where Landlock confines, names can be seen, content cannot.
+    try:
+        return {"append": open(event["tool_input"]["command"]).read()}
+    except OSError as error:
+        return {"append": type(error).__name__}
 
 def noisy(event):
     os.write(1, b"noise\n" * 1000)
@@ -269,7 +273,7 @@ async fn a_hook_is_confined_and_lies_where_no_agent_writes() {
     let gate = bench.gate(&with(vec![bench.post("peek")], None)).unwrap();
     let mut output = ToolOutput::text("");
     gate.after(&call(&secret, &heard), &mut output).await;
-    assert_eq!(output.text, "False");
+    assert!(["PermissionError", "FileNotFoundError"].contains(&&*output.text), "{}", output.text);
     let inside = bench.desk.at("workspace/h.py").display().to_string();
     let hook = HookSpec { handler: format!("{inside}:f"), ..bench.pre("x") };
     let made = bench.gate(&with(vec![hook], None));
