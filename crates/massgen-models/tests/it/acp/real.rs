@@ -168,18 +168,25 @@ async fn is_a_team_member(kind: &Kind, test: &str) {
     let heard = listen(&connect(&real.spec), third).await;
     let turn = heard.turn.unwrap_or_else(|| panic!("{test}: {:?}", heard.failure));
     assert!(turn.text().contains("Done."), "{test}: {turn:?}");
-    assert!(remembers(&server, &["cast your vote", "Now say that", "once more"]), "{test}");
+    let texts = ["cast your vote", "Now say that", "once more"];
+    assert!(remembers(&server, &texts), "{test}: {:?}", holding(&server, &texts));
     let keys: Vec<Arc<Request>> = server.requests();
     assert!(keys.iter().filter_map(|request| request.key()).all(|key| key == KEY), "{test}");
     assert_ne!(turn.usage, Usage::default(), "{test}: the agent tells its tokens");
 }
 
-/// Returns whether the newest request that holds the last of these texts holds them all.
+/// Returns whether a request holds all of these texts. Not just the newest: an agent's own
+/// errands, such as a title for the conversation, come at any time and hold a part.
 fn remembers(server: &Server, texts: &[&str]) -> bool {
     let requests = server.requests();
-    let bodies = requests.iter().rev().map(|request| request.body.to_string());
-    let mut newest = bodies.filter(|body| texts.last().is_some_and(|last| body.contains(last)));
-    newest.next().is_some_and(|body| texts.iter().all(|text| body.contains(text)))
+    let mut bodies = requests.iter().map(|request| request.body.to_string());
+    bodies.any(|body| texts.iter().all(|text| body.contains(text)))
+}
+
+/// Returns which of these texts each request holds, to see what an agent forgot.
+fn holding<'a>(server: &Server, texts: &[&'a str]) -> Vec<Vec<&'a str>> {
+    let bodies = server.requests().into_iter().map(|request| request.body.to_string());
+    bodies.map(|body| texts.iter().copied().filter(|text| body.contains(text)).collect()).collect()
 }
 
 #[tokio::test]
